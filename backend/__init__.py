@@ -1,0 +1,1 @@
+"""FlowNexus: a local device platform for LwM2M."""

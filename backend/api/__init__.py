@@ -1,0 +1,1 @@
+"""The JSON API: the only room that makes JSON."""

@@ -1,0 +1,170 @@
+"""Django settings. Everything that differs between installations comes from the environment (docs/settings.md)."""
+
+import os
+import secrets
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from backend.config.env import database, env_bool, env_list, env_path, env_str
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+
+# -- where data lies: one folder for all of it, or data/ and certs/ in the checkout
+_data = env_path("FLOWNEXUS_DATA")
+DATA_DIR = _data or BASE_DIR / "data"
+CERTS_DIR = DATA_DIR / "certs" if _data else BASE_DIR / "certs"
+LOGS_DIR = DATA_DIR / "logs"
+
+
+def _secret_key() -> str:
+    """FLOWNEXUS_SECRET_KEY, or a random key kept in DATA_DIR/secret.key (0600) from the first start on."""
+    given = env_str("FLOWNEXUS_SECRET_KEY")
+    if given:
+        return given
+    file = DATA_DIR / "secret.key"
+    try:
+        DATA_DIR.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            key = file.read_text().strip()
+            if not key:
+                raise ImproperlyConfigured(f"{file} is empty: delete it to have a new key made") from None
+            return key
+        key = secrets.token_urlsafe(48)
+        with os.fdopen(descriptor, "w") as out:
+            out.write(key + "\n")
+    except OSError as error:
+        raise ImproperlyConfigured(f"cannot keep a secret key in {file}: {error.strerror}") from error
+    return key
+
+
+SECRET_KEY = _secret_key()
+DEBUG = env_bool("FLOWNEXUS_DEBUG")
+ALLOWED_HOSTS = env_list("FLOWNEXUS_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env_list("FLOWNEXUS_ORIGINS", [])
+
+# -- Leshan
+LESHAN_URL = env_str("FLOWNEXUS_LESHAN_URL", "http://127.0.0.1:8080").rstrip("/")
+LESHAN_TOKEN_FILE = env_path("FLOWNEXUS_LESHAN_TOKEN_FILE") or DATA_DIR / "leshan.token"
+LESHAN_TOKEN = env_str("FLOWNEXUS_LESHAN_TOKEN")  # wins over the file
+
+INSTALLED_APPS = [
+    "backend.accounts",
+    "backend.devices",
+    "backend.telemetry",
+    "backend.pki",
+    "backend.sync",
+    "backend.api",
+    "backend.ui",
+    "allauth",
+    "allauth.account",
+    "csp",
+    "django_filters",
+    "django_htmx",
+    "django_tables2",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.humanize",
+    "django.contrib.staticfiles",
+    "django.forms",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "backend.config.urls"
+ASGI_APPLICATION = "backend.config.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+
+DATABASES = {"default": database(env_str("DATABASE_URL"), DATA_DIR / "flownexus.sqlite3")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# -- people
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "account_login"
+
+# -- language and time: stored in UTC, shown in the browser's zone
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# -- static files: hashed and compressed once at set-up, served by the web process itself
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "build" / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# -- security headers; no inline script or style anywhere
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+# behind TLS (a proxy): cookies only over HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env_bool("FLOWNEXUS_HTTPS")
+if env_bool("FLOWNEXUS_HTTPS"):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env_str("FLOWNEXUS_LOG_LEVEL", "INFO")},
+}

@@ -1,0 +1,8 @@
+"""Where each room's pages begin."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("api/v1/", include("backend.api.urls")),
+    path("", include("backend.ui.urls")),
+]

@@ -1,0 +1,1 @@
+"""Devices: registration, status, current values, observations, and the Leshan servers they come through."""

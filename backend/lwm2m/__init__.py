@@ -1,0 +1,1 @@
+"""LwM2M vocabulary in pure Python: paths, node values, object models."""

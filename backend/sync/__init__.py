@@ -1,0 +1,1 @@
+"""The only code that drives Leshan: client, event decoder, ingest and reconcile."""

@@ -1,0 +1,1 @@
+"""The web pages: the only room that makes HTML."""
