@@ -42,9 +42,10 @@ def env_path(name: str) -> Path | None:
 
 
 def database(url: str, sqlite_file: Path) -> dict[str, object]:
-    """Django's DATABASES entry: SQLite in `sqlite_file` without a URL, else `postgresql://USER:PASSWORD@HOST:PORT/NAME`.
+    """Django's DATABASES entry: SQLite in `sqlite_file` without a URL, else PostgreSQL.
 
-    Query parameters go to the driver as options (`?sslmode=require`); a host may be a socket folder (`?host=/run/postgresql`).
+    `postgresql://USER:PASSWORD@HOST:PORT/NAME`; query parameters go to the driver as options (`?sslmode=require`);
+    a host may be a socket folder (`?host=/run/postgresql`).
     Raises ImproperlyConfigured on another scheme or a URL without a database name.
     """
     if not url:
@@ -65,9 +66,7 @@ def database(url: str, sqlite_file: Path) -> dict[str, object]:
         )
     name = unquote(parts.path.lstrip("/"))
     if not name:
-        raise ImproperlyConfigured(
-            "DATABASE_URL names no database: postgresql://USER:PASSWORD@HOST:PORT/NAME"
-        )
+        raise ImproperlyConfigured("DATABASE_URL names no database: postgresql://USER:PASSWORD@HOST:PORT/NAME")
     options = dict(parse_qsl(parts.query))
     host = options.pop("host", None) or unquote(parts.hostname or "")
     return {

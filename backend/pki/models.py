@@ -18,9 +18,7 @@ class Certificate(models.Model):
         DEVICE = "device", "Device"
 
     kind = models.CharField(max_length=8, choices=Kind.choices)
-    device = models.ForeignKey(
-        Device, on_delete=models.SET_NULL, null=True, blank=True, related_name="certificates"
-    )
+    device = models.ForeignKey(Device, on_delete=models.SET_NULL, null=True, blank=True, related_name="certificates")
     common_name = models.CharField(max_length=64)
     # lower-case hex
     serial_number = models.CharField(max_length=40)
@@ -40,9 +38,7 @@ class Certificate(models.Model):
 
         ordering = ["-issued_at", "-id"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["issuer_sha256", "serial_number"], name="pki_certificate_serial_once"
-            ),
+            models.UniqueConstraint(fields=["issuer_sha256", "serial_number"], name="pki_certificate_serial_once"),
         ]
 
     def __str__(self) -> str:

@@ -29,9 +29,7 @@ class Device(models.Model):
         default=default_profile_id,
         related_name="devices",
     )
-    server = models.ForeignKey(
-        LeshanServer, on_delete=models.SET_NULL, null=True, blank=True, related_name="devices"
-    )
+    server = models.ForeignKey(LeshanServer, on_delete=models.SET_NULL, null=True, blank=True, related_name="devices")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.NEVER_SEEN, db_index=True)
     status_since = models.DateTimeField(null=True, blank=True)
     # the newest message of any kind from the device, by the server's clock

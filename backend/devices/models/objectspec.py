@@ -4,7 +4,7 @@ from django.db import models
 
 
 class ObjectSpec(models.Model):
-    """The definition of one object version (Leshan's `/api/objectspecs/{ep}`), for names, units, types and operations."""
+    """The definition of one object version, from Leshan: names, units, types and operations of its resources."""
 
     object_id = models.PositiveIntegerField()
     version = models.CharField(max_length=8)
