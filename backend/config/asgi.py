@@ -4,5 +4,7 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from backend.api.asgi import live_on_one_thread
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
-application = get_asgi_application()
+application = live_on_one_thread(get_asgi_application())

@@ -4,5 +4,6 @@ from django.urls import include, path
 
 urlpatterns = [
     path("api/v1/", include("backend.api.urls")),
+    path("accounts/", include("backend.accounts.urls")),
     path("", include("backend.ui.urls")),
 ]

@@ -1,0 +1,27 @@
+"""Writes to object definitions."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from backend.devices.models import ObjectSpec
+
+
+def objectspecs_store(*, specs: Iterable[Mapping[str, Any]], at: datetime) -> int:
+    """Stores definitions as Leshan gives them, newer ones over older ones; how many. Unusable ones are left out."""
+    rows: dict[tuple[int, str], ObjectSpec] = {}
+    for spec in specs:
+        object_id, version = spec.get("id"), str(spec.get("version") or "1.0")
+        if isinstance(object_id, bool) or not isinstance(object_id, int) or object_id < 0 or len(version) > 8:
+            continue
+        name = str(spec.get("name") or f"Object {object_id}")[:255]
+        rows[object_id, version] = ObjectSpec(
+            object_id=object_id, version=version, name=name, spec=dict(spec), fetched_at=at
+        )
+    ObjectSpec.objects.bulk_create(
+        rows.values(),
+        update_conflicts=True,
+        unique_fields=["object_id", "version"],
+        update_fields=["name", "spec", "fetched_at"],
+    )
+    return len(rows)

@@ -1,0 +1,77 @@
+"""A registration as a server describes it (LwM2M Core 1.1, 6.2), read from Leshan's JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class RegistrationError(ValueError):
+    """JSON that is not a registration."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationInfo:
+    """One registration. `sleeping` is None where the server does not say."""
+
+    endpoint: str
+    registration_id: str
+    registered_at: datetime
+    last_update: datetime
+    lifetime: int
+    address: str
+    lwm2m_version: str
+    binding_mode: str
+    queue_mode: bool
+    secure: bool
+    root_path: str
+    object_links: list[dict[str, Any]]
+    additional_attributes: dict[str, Any]
+    sleeping: bool | None
+
+
+def datetime_of_ms(milliseconds: float) -> datetime:
+    """Milliseconds since 1970 as an aware datetime. Raises RegistrationError outside datetime's range."""
+    try:
+        return EPOCH + timedelta(milliseconds=milliseconds)
+    except (OverflowError, ValueError, TypeError) as error:
+        raise RegistrationError(f"{milliseconds!r} is not a time in milliseconds: {error}") from None
+
+
+def registration_parse(raw: Any) -> RegistrationInfo:
+    """From one element of `GET /api/clients` or a registration event. Raises RegistrationError."""
+    if not isinstance(raw, Mapping):
+        raise RegistrationError(f"{raw!r:.80} is not a registration")
+    endpoint, registration_id = raw.get("endpoint"), raw.get("registrationId")
+    if not isinstance(endpoint, str) or not endpoint or len(endpoint) > 255:
+        raise RegistrationError(f"endpoint {endpoint!r:.80}: 1 to 255 characters are needed")
+    if not isinstance(registration_id, str) or not registration_id:
+        raise RegistrationError(f"registrationId {registration_id!r:.80} is missing")
+    links = raw.get("objectLinks") or []
+    if not isinstance(links, list) or not all(isinstance(link, Mapping) for link in links):
+        raise RegistrationError("objectLinks is not an array of links")
+    additional = raw.get("additionalRegistrationAttributes") or {}
+    lifetime = raw.get("lifetime") or 0
+    if isinstance(lifetime, bool) or not isinstance(lifetime, int) or lifetime < 0:
+        raise RegistrationError(f"lifetime {lifetime!r:.40} is not a number of seconds")
+    registered = raw.get("registrationDate") or 0
+    binding = raw.get("bindingMode")
+    sleeping = raw.get("sleeping")
+    return RegistrationInfo(
+        endpoint=endpoint,
+        registration_id=registration_id,
+        registered_at=datetime_of_ms(registered),
+        last_update=datetime_of_ms(raw.get("lastUpdate") or registered),
+        lifetime=lifetime,
+        address=str(raw.get("address") or ""),
+        lwm2m_version=str(raw.get("lwM2mVersion") or ""),
+        binding_mode=binding if isinstance(binding, str) else "".join(map(str, binding or [])),
+        queue_mode=bool(raw.get("queuemode")),
+        secure=bool(raw.get("secure")),
+        root_path=str(raw.get("rootPath") or "/"),
+        object_links=[dict(link) for link in links],
+        additional_attributes=dict(additional) if isinstance(additional, Mapping) else {},
+        sleeping=sleeping if isinstance(sleeping, bool) else None,
+    )

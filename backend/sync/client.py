@@ -1,0 +1,364 @@
+"""HTTP to Leshan: the one place that knows its addresses and answers. Safe for use by several threads."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+from urllib.parse import quote
+
+import orjson
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+from backend.lwm2m.registrations import RegistrationError, RegistrationInfo, registration_parse
+from backend.sync.exceptions import (
+    AnswerTimeoutError,
+    BadRequestError,
+    DeviceError,
+    DeviceSleepingError,
+    DeviceTimeoutError,
+    NotFoundError,
+    NotRegisteredError,
+    RequestFailedError,
+    StreamEndedError,
+    StreamSilentError,
+    UnauthorisedError,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
+
+CONNECT_SECONDS = 3.05
+# what Leshan needs beside the device's own time to answer
+MARGIN_SECONDS = 5.0
+STREAM_CHUNK = 65536
+
+
+class Details(TypedDict, total=False):
+    """A credential's secret part; an own server tells the identity only."""
+
+    identity: str
+    key: str
+
+
+class Tls(TypedDict):
+    """How the endpoint proves who it is: `x509`, `psk`, `rpk`, `nosec`."""
+
+    mode: str
+    details: NotRequired[Details]
+    certificates: NotRequired[list[str]]
+
+
+class CredentialJson(TypedDict):
+    """One entry of Leshan's security store."""
+
+    endpoint: str
+    tls: Tls
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What `/healthz` of an own server tells."""
+
+    journal: str
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A device's successful answer; `node` is None where it carries no content."""
+
+    status: str
+    node: dict[str, Any] | None
+
+
+class Token:
+    """The bearer token: given as text, or the first line of a file that is read again when it was refused."""
+
+    def __init__(self, *, text: str = "", file: Path | None = None) -> None:
+        """The text wins over the file; with neither, requests go without a token."""
+        self._text = text
+        self._file = None if text else file
+        self._read: str | None = text or None
+
+    def value(self) -> str:
+        """The token, "" where there is none (no file, or an empty one)."""
+        if self._read is None:
+            self.refresh("")
+        return self._read or ""
+
+    def refresh(self, refused: str) -> bool:
+        """Reads the file again; true where it now holds another token than the refused one."""
+        if self._file is None:
+            return False
+        try:
+            lines = self._file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            lines = []
+        self._read = lines[0].strip() if lines else None
+        return (self._read or "") != refused
+
+    @property
+    def source(self) -> str:
+        """Where the token comes from, for messages."""
+        return str(self._file) if self._file else "FLOWNEXUS_LESHAN_TOKEN"
+
+
+class EventStream:
+    """An open event stream: chunks of bytes as they come."""
+
+    def __init__(self, response: requests.Response, silence: float) -> None:
+        """`silence`: seconds without a byte after which the connection counts as dead."""
+        self._response = response
+        self._silence = silence
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yields until the stream breaks: StreamEndedError, StreamSilentError or UnreachableError."""
+        raw = self._response.raw
+        while True:
+            try:
+                chunk: bytes = raw.read1(STREAM_CHUNK)
+            except (ReadTimeoutError, TimeoutError):
+                raise StreamSilentError(f"nothing heard from Leshan for {self._silence:g} s") from None
+            except (HTTPError, OSError, AttributeError, ValueError) as error:
+                raise UnreachableError(f"the event stream broke: {reason(error)}") from None
+            if not chunk:
+                raise StreamEndedError("Leshan ended the event stream")
+            yield chunk
+
+    def close(self) -> None:
+        """Gives the connection up."""
+        self._response.close()
+
+
+class LeshanClient:
+    """Requests to one Leshan server. Each thread has its own Session."""
+
+    def __init__(self, url: str, token: Token) -> None:
+        """`url` without a slash at the end, such as `http://127.0.0.1:8080`."""
+        self.url = url.rstrip("/")
+        self._token = token
+        self._local = threading.local()
+
+    # -- the server itself
+
+    def health(self) -> Health | None:
+        """The journal and its last sequence; None where the server is a stock one without `/healthz`."""
+        try:
+            answer = self._json("GET", "/healthz")
+        except (NotFoundError, BadRequestError, UnexpectedAnswerError):
+            return None
+        if not isinstance(answer, dict) or not isinstance(answer.get("journal"), str):
+            return None
+        last = answer.get("last")
+        return Health(journal=answer["journal"], last=last if isinstance(last, int) else 0)
+
+    def events(self, *, last_event_id: str = "", silence: float = 15.0) -> EventStream:
+        """Opens the event stream, behind `last_event_id` where one is given, else live."""
+        headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity", "Cache-Control": "no-cache"}
+        if last_event_id:
+            headers["Last-Event-ID"] = last_event_id
+        response = self._send("GET", "/api/event", headers=headers, timeout=silence, stream=True)
+        kind = response.headers.get("Content-Type", "")
+        if not kind.startswith("text/event-stream"):
+            response.close()
+            raise UnexpectedAnswerError(f"{self.url}/api/event answers with {kind or 'no type'}: is this Leshan?")
+        return EventStream(response, silence)
+
+    def clients(self) -> list[RegistrationInfo]:
+        """Every registration; unreadable ones raise UnexpectedAnswerError."""
+        answer = self._json("GET", "/api/clients", timeout=60.0)
+        if not isinstance(answer, list):
+            raise UnexpectedAnswerError("/api/clients is not an array")
+        try:
+            return [registration_parse(item) for item in answer]
+        except RegistrationError as error:
+            raise UnexpectedAnswerError(f"/api/clients: {error}") from None
+
+    # -- credentials
+
+    def credentials(self) -> list[CredentialJson]:
+        """The security store's entries; an own server leaves the keys out."""
+        answer = self._json("GET", "/api/security/clients", timeout=30.0)
+        if not isinstance(answer, list):
+            raise UnexpectedAnswerError("/api/security/clients is not an array")
+        entries: list[CredentialJson] = []
+        for item in answer:
+            tls = item.get("tls") if isinstance(item, dict) else None
+            if not isinstance(tls, dict) or not isinstance(item.get("endpoint"), str):
+                raise UnexpectedAnswerError("/api/security/clients has an entry without endpoint or tls")
+            entries.append({"endpoint": item["endpoint"], "tls": {**tls, "mode": str(tls.get("mode", "")).lower()}})  # type: ignore[typeddict-item]
+        return entries
+
+    def credentials_put(self, entries: Sequence[CredentialJson]) -> None:
+        """Stores all entries at once. A stock server refuses the array: BadRequestError or RequestFailedError."""
+        self._send("PUT", "/api/security/clients", body=orjson.dumps(list(entries)), timeout=60.0)
+
+    def credential_put(self, entry: CredentialJson) -> None:
+        """Stores one entry."""
+        self._send("PUT", "/api/security/clients", body=orjson.dumps(entry))
+
+    def credential_delete(self, endpoint: str) -> None:
+        """Removes an entry; one that is not there is no error."""
+        try:
+            self._send("DELETE", f"/api/security/clients/{segment(endpoint)}")
+        except NotFoundError:
+            return
+
+    # -- devices; `timeout` is the device's, in seconds
+
+    def read(self, endpoint: str, path: str, *, timeout: float = 5.0) -> Content:
+        """Reads a path."""
+        return self._device("GET", endpoint, path, timeout=timeout)
+
+    def observe(self, endpoint: str, path: str, *, timeout: float = 5.0) -> Content:
+        """Starts an observation; the content is the current value."""
+        return self._device("POST", endpoint, f"{path}/observe", timeout=timeout)
+
+    def observe_cancel(self, endpoint: str, path: str, *, timeout: float = 5.0) -> None:
+        """Ends an observation the passive way: the next notification is answered with a reset."""
+        self._send("DELETE", f"{self._client(endpoint)}{path}/observe", timeout=timeout + MARGIN_SECONDS)
+
+    def awake_set(self, endpoint: str, seconds: int) -> None:
+        """Sets how long the device is taken to be awake after its last message (own server only)."""
+        self._send("PUT", f"{self._client(endpoint)}/awake", body=orjson.dumps({"seconds": seconds}))
+
+    def object_specs(self, endpoint: str) -> list[dict[str, Any]]:
+        """The definitions of the objects that the endpoint lists."""
+        answer = self._json("GET", f"/api/objectspecs/{segment(endpoint)}", timeout=30.0)
+        if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
+            raise UnexpectedAnswerError("/api/objectspecs is not an array of objects")
+        return answer
+
+    # -- below
+
+    def _client(self, endpoint: str) -> str:
+        return f"/api/clients/{segment(endpoint)}"
+
+    def _device(self, method: str, endpoint: str, path: str, *, timeout: float) -> Content:
+        answer = self._json(
+            method,
+            self._client(endpoint) + path,
+            params={"timeout": f"{timeout:g}"},
+            timeout=timeout + MARGIN_SECONDS,
+        )
+        if not isinstance(answer, dict) or not isinstance(answer.get("success"), bool):
+            raise UnexpectedAnswerError(f"{path}: the answer has no 'success'")
+        status = str(answer.get("status") or "no status")
+        if not answer["success"]:
+            raise DeviceError(status, str(answer.get("errormessage") or ""))
+        content = answer.get("content")
+        return Content(status=status, node=content if isinstance(content, dict) else None)
+
+    def _json(self, method: str, path: str, *, params: Mapping[str, str] | None = None, timeout: float = 10.0) -> Any:
+        response = self._send(method, path, params=params, timeout=timeout)
+        try:
+            return orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            raise UnexpectedAnswerError(f"{method} {path}: not JSON but {response.text[:80]!r}") from None
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float = 10.0,
+        stream: bool = False,
+    ) -> requests.Response:
+        token = self._token.value()
+        for attempt in (1, 2):
+            try:
+                response = self._session().request(
+                    method,
+                    self.url + path,
+                    params=params,
+                    headers=self._headers(token, headers, body),
+                    data=body,
+                    timeout=(CONNECT_SECONDS, timeout),
+                    stream=stream,
+                    allow_redirects=False,
+                )
+            except requests.ConnectTimeout:
+                raise UnreachableError(f"no connection to Leshan at {self.url} in {CONNECT_SECONDS:.0f} s") from None
+            except requests.Timeout:
+                raise AnswerTimeoutError(f"Leshan did not answer {method} {path} in {timeout:g} s") from None
+            except requests.ConnectionError as error:
+                raise UnreachableError(f"Leshan is not reachable at {self.url}: {reason(error)}") from None
+            except requests.RequestException as error:
+                raise UnreachableError(f"{method} {path}: {reason(error)}") from None
+            if response.status_code not in {401, 403} or attempt == 2 or not self._token.refresh(token):
+                break
+            response.close()
+            token = self._token.value()
+        if response.status_code < 300:
+            return response
+        raise self._error(response, f"{method} {path}")
+
+    def _error(self, response: requests.Response, what: str) -> Exception:
+        try:
+            text = response.content[:2000].decode("utf-8", "replace").strip()
+        except (requests.RequestException, HTTPError, OSError):
+            text = ""
+        line = "" if text.startswith("<") else (text.splitlines() or [""])[0][:300]
+        said = line or f"HTTP {response.status_code}"
+        status = response.status_code
+        if status in {401, 403}:
+            return UnauthorisedError(f"Leshan refuses our token (HTTP {status}): check {self._token.source}")
+        if status == 504:
+            return DeviceTimeoutError(line or "the device did not answer in time")
+        if status == 409 and "SLEEPING" in line.upper():
+            return DeviceSleepingError(line)
+        if "sleeping" in line.lower():
+            return DeviceSleepingError(line)
+        if "no registered client" in line.lower():
+            return NotRegisteredError(line)
+        if status in {404, 405}:
+            return NotFoundError(f"{what}: {said}")
+        if 400 <= status < 500:
+            return BadRequestError(f"{what}: {said}")
+        if status >= 500:
+            return RequestFailedError(f"{what}: {said}")
+        return UnexpectedAnswerError(f"{what}: HTTP {status}")
+
+    @staticmethod
+    def _headers(token: str, extra: Mapping[str, str] | None, body: bytes | None) -> dict[str, str]:
+        headers = dict(extra or {})
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        return headers
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            # the environment's proxies and .netrc must never come between us and Leshan
+            session.trust_env = False
+            session.mount("http://", HTTPAdapter(max_retries=0))
+            self._local.session = session
+        return session
+
+
+def segment(endpoint: str) -> str:
+    """An endpoint name as one path segment. Raises BadRequestError on "." and "..", which no URL can carry."""
+    if endpoint in {".", ".."}:
+        raise BadRequestError(f"the endpoint name {endpoint!r} cannot be part of a URL")
+    return quote(endpoint, safe="")
+
+
+def reason(error: BaseException) -> str:
+    """The innermost cause in a few words."""
+    cause: BaseException = error
+    while True:
+        inner = cause.__cause__ or getattr(cause, "reason", None) or cause.__context__
+        if not isinstance(inner, BaseException) or inner is cause:
+            break
+        cause = inner
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror.lower()
+    return (str(cause).splitlines() or [""])[0][:200] or type(cause).__name__

@@ -1,0 +1,748 @@
+"""From typed items to the database: one batch, one transaction, the last event id with its data.
+
+Nothing is stored twice (events that are behind the stored id are skipped) and nothing stops the stream: an item that
+cannot be stored is found by halving the batch and kept raw with its error, the rest is stored.
+"""
+
+import logging
+import time as clock
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import F
+
+from backend.devices.models import (
+    Change,
+    Device,
+    DeviceEvent,
+    LeshanServer,
+    Observation,
+    RawEvent,
+    Registration,
+    Resource,
+    Status,
+    StreamGap,
+)
+from backend.devices.services import (
+    Sign,
+    devices_ensure,
+    observation_set_active,
+    observation_set_failed,
+    registration_end,
+    registration_fill,
+    registration_is_older,
+    status_next,
+)
+from backend.devices.services.registrations import FIELDS as REGISTRATION_FIELDS
+from backend.lwm2m.paths import resource_ids
+from backend.lwm2m.registrations import EPOCH, RegistrationInfo
+from backend.lwm2m.values import canonical_text
+from backend.sync import texts
+from backend.sync.events import (
+    Clients,
+    Deregistered,
+    Event,
+    Gap,
+    Idle,
+    Ignored,
+    ObservationLost,
+    ObserveFailed,
+    Poisoned,
+    Presence,
+    ReadDone,
+    Refused,
+    Registered,
+    Storable,
+    Undecoded,
+    Unknown,
+    Updated,
+    Values,
+)
+from backend.telemetry.services import SeriesKey, series_ensure
+from backend.telemetry.storage import (
+    ChangeRow,
+    ResourceRow,
+    SampleRow,
+    changes_insert,
+    contacts_update,
+    resources_upsert,
+    samples_insert,
+)
+
+log = logging.getLogger(__name__)
+
+# raw bytes kept of an event that could not be stored
+KEEP_LIMIT = 1024 * 1024
+# object 3 resources that are copied to the device, for fast lists
+IDENTITY = {"/3/0/0": "manufacturer", "/3/0/1": "model", "/3/0/2": "serial_number", "/3/0/3": "firmware_version"}
+
+# (age, type, number, text, time, received, has device time) of the newest value of a path within a batch
+_Current = tuple[int, str, float | None, str | None, int, int, bool]
+
+
+def sequence_of(event_id: str) -> tuple[str, int] | None:
+    """`<journal>-<sequence>` in its parts; None for an id of another shape."""
+    journal, dash, digits = event_id.rpartition("-")
+    return (journal, int(digits)) if dash and digits.isdecimal() else None
+
+
+@dataclass(slots=True)
+class Stored:
+    """What a batch brought, for what has to be done next."""
+
+    events: int = 0
+    values: int = 0
+    errors: int = 0
+    last_event_id: str = ""
+    # endpoint → registration id of devices that registered or changed their registration
+    registered: dict[str, str] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    # endpoints that showed that they are awake
+    signs: set[str] = field(default_factory=set)
+    asleep: set[str] = field(default_factory=set)
+    # endpoints whose observations must be looked at again
+    lost: set[str] = field(default_factory=set)
+    gap: bool = False
+
+    def add(self, other: "Stored") -> None:
+        """Joins the outcome of a later part."""
+        self.events += other.events
+        self.values += other.values
+        self.errors += other.errors
+        self.last_event_id = other.last_event_id or self.last_event_id
+        for endpoint in other.registered:
+            self.ended.discard(endpoint)
+        self.ended |= other.ended
+        self.registered = {ep: rid for ep, rid in self.registered.items() if ep not in other.ended} | other.registered
+        self.signs |= other.signs
+        self.asleep = (self.asleep - other.signs) | other.asleep
+        self.lost |= other.lost
+        self.gap = self.gap or other.gap
+
+
+@dataclass(slots=True)
+class _Work:
+    """One device in a batch."""
+
+    device: Device
+    registration: Registration | None
+    contact: int = 0
+    touched: bool = False
+    new_values: bool = False
+    status_changed: bool = False
+    registration_changed: bool = False
+    identity: dict[str, str] = field(default_factory=dict)
+
+
+class Ingest:
+    """Stores batches of items of one server. Used by one thread."""
+
+    def __init__(self, server_id: int) -> None:
+        """`server_id`: the LeshanServer row whose stream this is."""
+        self._server_id = server_id
+        self._series: dict[SeriesKey, int] = {}
+        # time.monotonic() of the last news about an endpoint's registration; guards against old snapshots
+        self._heard: dict[str, float] = {}
+
+    def store(self, items: Sequence[Storable], *, received: int, bisect_unavailable: bool = False) -> Stored:
+        """Stores a batch that was received at `received` (microseconds since 1970).
+
+        Raises OperationalError or InterfaceError where the database is not available: nothing is stored then, and
+        the same call may be made again. `bisect_unavailable` is for when the database answers and these errors come
+        all the same: then they are treated as the fault of an item, too.
+        """
+        try:
+            return self._store(items, received)
+        except (OperationalError, InterfaceError):
+            self._forget()
+            if not bisect_unavailable:
+                raise
+        except Exception:
+            # a row that we remembered may have been deleted meanwhile: look again before blaming an item
+            self._forget()
+            log.debug("a batch of %d items failed", len(items), exc_info=True)
+        return self._isolate(items, received, bisect_unavailable)
+
+    def _isolate(self, items: Sequence[Storable], received: int, bisect_unavailable: bool) -> Stored:
+        """Halves the batch until the item is found that cannot be stored."""
+        try:
+            return self._store(items, received)
+        except (OperationalError, InterfaceError) as error:
+            self._forget()
+            if not bisect_unavailable:
+                raise
+            failure: Exception = error
+        except Exception as error:
+            self._forget()
+            failure = error
+        if len(items) > 1:
+            middle = len(items) // 2
+            stored = self._isolate(items[:middle], received, bisect_unavailable)
+            stored.add(self._isolate(items[middle:], received, bisect_unavailable))
+            return stored
+        return self._store([self._poisoned(items[0], failure)], received)
+
+    @staticmethod
+    def _poisoned(item: Storable, failure: Exception) -> Poisoned:
+        error = f"{type(failure).__name__}: {failure}"[:1000].replace("\x00", "\ufffd")
+        event_id, name, data, size = "", type(item).__name__, b"", 0
+        if isinstance(item, Event | Poisoned):
+            event_id, name, data = item.id, item.name, item.data[:KEEP_LIMIT]
+            size = item.size if isinstance(item, Poisoned) else len(item.data)
+        log.error("an event could not be stored and is kept raw: %s %s: %s", name, event_id, error)
+        return Poisoned(event_id, name, data, size, error)
+
+    def _forget(self) -> None:
+        self._series.clear()
+
+    def _store(self, items: Sequence[Storable], received: int) -> Stored:
+        with transaction.atomic():
+            return _Batch(self._server_id, self._series, self._heard, received).run(items)
+
+
+class _Batch:
+    """The work of one transaction."""
+
+    def __init__(self, server_id: int, series: dict[SeriesKey, int], heard: dict[str, float], received: int) -> None:
+        self._server_id = server_id
+        self._series = series
+        self._heard = heard
+        self._received = received
+        self._now = _moment(received)
+        self._result = Stored()
+        self._works: dict[str, _Work] = {}
+        self._registrations: dict[int, Registration] = {}
+        self._events: list[DeviceEvent] = []
+        self._raw: list[RawEvent] = []
+        self._gaps: list[StreamGap] = []
+        self._samples: list[tuple[SeriesKey, int, float | None, str | None, int | None]] = []
+        self._current: dict[SeriesKey, _Current] = {}
+        self._newest = 0
+        self._server_changed = False
+
+    def run(self, items: Sequence[Storable]) -> Stored:
+        row = (
+            LeshanServer.objects.select_for_update()
+            .filter(pk=self._server_id)
+            .values("last_event_id", "last_event_at")
+            .get()
+        )
+        self._last_at: datetime | None = row["last_event_at"]
+        fresh, last_id, head = self._fresh(items, row["last_event_id"])
+        self._load(fresh)
+        for item in fresh:
+            self._take(item)
+        self._write(last_id, head, moved=last_id != row["last_event_id"])
+        self._result.last_event_id = last_id
+        return self._result
+
+    @staticmethod
+    def _fresh(items: Sequence[Storable], last_id: str) -> tuple[list[Storable], str, str]:
+        """Without what is stored already; the id of the last event, and the newest one that the server told of."""
+        fresh: list[Storable] = []
+        head = ""
+        place = sequence_of(last_id)
+        for item in items:
+            if isinstance(item, Idle):
+                head = item.last if sequence_of(item.last) else head
+                continue
+            if isinstance(item, Event | Poisoned) and item.id:
+                here = sequence_of(item.id)
+                if isinstance(item, Gap):
+                    # a gap may lead back (the server has lost events that we have), but it is told only once
+                    if item.id == last_id:
+                        continue
+                elif here and place and here[0] == place[0] and here[1] <= place[1]:
+                    continue
+                place, last_id = here, item.id
+                head = item.id
+            fresh.append(item)
+        return fresh, last_id, head
+
+    # -- what is there
+
+    def _load(self, items: Sequence[Storable]) -> None:
+        """Devices and, where needed, registrations of all items, in a few queries."""
+        endpoints: set[str] = set()
+        create: set[str] = set()
+        lifecycle: set[str] = set()
+        for item in items:
+            if isinstance(item, Values):
+                endpoints.add(item.endpoint)
+                create.add(item.endpoint)
+            elif isinstance(item, Registered | Updated):
+                endpoints.add(item.registration.endpoint)
+                create.add(item.registration.endpoint)
+                lifecycle.add(item.registration.endpoint)
+            elif isinstance(item, Deregistered):
+                endpoints.add(item.registration.endpoint)
+                lifecycle.add(item.registration.endpoint)
+            elif isinstance(item, Clients):
+                names = {info.endpoint for info in item.registrations}
+                ours = Registration.objects.filter(ended_at=None, device__server_id=self._server_id)
+                endpoints |= names | set(ours.values_list("device__endpoint", flat=True))
+                create |= names
+                lifecycle |= endpoints
+            elif isinstance(item, Presence | ObservationLost | Undecoded | ReadDone | ObserveFailed | Refused):
+                endpoints.add(item.endpoint)
+        endpoints.discard("")
+        if not endpoints:
+            return
+        devices = devices_ensure(endpoints=endpoints, create=create)
+        wanted = [
+            device.pk
+            for endpoint, device in devices.items()
+            if endpoint in lifecycle or device.status in {Status.OFFLINE, Status.ASLEEP}
+        ]
+        registrations = {row.device_id: row for row in Registration.objects.filter(device_id__in=wanted)}
+        for endpoint, device in devices.items():
+            self._works[endpoint] = _Work(device, registrations.get(device.pk))
+
+    # -- item by item
+
+    def _take(self, item: Storable) -> None:
+        if isinstance(item, Values):
+            self._values(item)
+        elif isinstance(item, ReadDone):
+            self._read(item)
+        elif isinstance(item, ObserveFailed):
+            self._observe_failed(item)
+        elif isinstance(item, Clients):
+            self._clients(item)
+            return
+        elif isinstance(item, Poisoned):
+            self._keep(item.id, item.name, item.data, item.size, item.error)
+        elif isinstance(item, Registered):
+            self._register(item.registration, item.time or self._received)
+        elif isinstance(item, Updated):
+            self._update(item.registration, item.time or self._received)
+        elif isinstance(item, Deregistered):
+            self._deregister(item.registration, item.reason, item.time or self._received)
+        elif isinstance(item, Presence):
+            self._presence(item)
+        elif isinstance(item, Gap):
+            self._gap(item)
+        elif isinstance(item, ObservationLost):
+            self._observation_lost(item)
+        elif isinstance(item, Undecoded):
+            self._undecoded(item)
+        elif isinstance(item, Refused):
+            self._refused(item)
+        elif isinstance(item, Unknown):
+            self._keep(item.id, item.name, item.data, len(item.data), f"unknown event {item.name!r}")
+        if isinstance(item, Event | Poisoned) and not isinstance(item, Ignored):
+            self._result.events += 1
+            if isinstance(item, Event) and item.time is not None and item.time > self._newest:
+                self._newest = item.time
+
+    def _values(self, item: Values) -> None:
+        """The hot loop: a value costs about a microsecond here."""
+        work = self._works[item.endpoint]
+        at = item.time or self._received
+        self._sign(work, Sign.MESSAGE, at, own_time=item.time is not None)
+        if item.problems:
+            self._keep(item.id, item.name, item.data, len(item.data), "; ".join(item.problems[:20]), work.device)
+        readings = item.readings
+        if not readings:
+            return
+        self._result.values += len(readings)
+        work.new_values = True
+        device_id = work.device.pk
+        current, samples, sampled = self._current, self._samples, item.sampled
+        for path, type_, number, text, own in readings:
+            key = (device_id, path)
+            if own is None:
+                time, age, delay = at, at, None
+            else:
+                time, delay = own, (at - own) // 1000
+                age = own if own < at else at
+            if sampled:
+                samples.append((key, time, number, text, delay))
+            newest = current.get(key)
+            if newest is None or newest[0] <= age:
+                current[key] = (age, type_, number, text, time, at, own is not None)
+
+    def _read(self, item: ReadDone) -> None:
+        """A read tells the current value; the start of an observation is a sample too, where it tells news."""
+        work = self._works.get(item.endpoint)
+        if work is None:
+            return
+        device_id = work.device.pk
+        self._sign(work, Sign.MESSAGE, item.received, own_time=True)
+        known: dict[str, str] = {}
+        if item.observed:
+            observation_set_active(
+                device_id=device_id, path=item.path, registration_id=item.registration_id, at=self._now
+            )
+            work.status_changed = True
+            paths = [reading[0] for reading in item.readings]
+            stored = Resource.objects.filter(device_id=device_id, path__in=paths)
+            known = dict(stored.values_list("path", "value"))
+        for path, type_, number, text, _ in item.readings:
+            key = (device_id, path)
+            before = self._current.get(key)
+            value = canonical_text(type_, number, text)
+            old = known.get(path) if before is None else canonical_text(before[1], before[2], before[3])
+            if item.observed and old != value:
+                self._samples.append((key, item.received, number, text, None))
+            if before is None or before[0] <= item.received:
+                self._current[key] = (item.received, type_, number, text, item.received, item.received, False)
+        work.new_values = work.new_values or bool(item.readings)
+        if item.problems:
+            log.warning("%s %s: %s", item.endpoint, item.path, "; ".join(item.problems[:5]))
+            self._result.errors += 1
+
+    def _observe_failed(self, item: ObserveFailed) -> None:
+        work = self._works.get(item.endpoint)
+        if work is None:
+            return
+        observation_set_failed(
+            device_id=work.device.pk,
+            path=item.path,
+            registration_id=item.registration_id,
+            reason=item.reason,
+            at=self._now,
+        )
+        work.status_changed = True
+
+    def _sign(self, work: _Work, sign: Sign, at: int, *, own_time: bool = True) -> None:
+        """Takes a sign of life (or of its end) into the device's status and last contact."""
+        work.touched = True
+        device = work.device
+        if sign is not Sign.GONE and sign is not Sign.ASLEEP and at > work.contact:
+            work.contact = at
+        late = False
+        if sign is Sign.MESSAGE:
+            if device.status == Status.ONLINE:
+                self._result.signs.add(device.endpoint)
+                return
+            if device.status in {Status.OFFLINE, Status.ASLEEP} and device.status_since is not None:
+                # a message may be told later than the end of the registration that it came in
+                ended = work.registration is not None and work.registration.ended_at is not None
+                late = at <= _us(device.status_since) or (ended and not own_time)
+        status = status_next(status=device.status, sign=sign, late=late)
+        if status == Status.ONLINE:
+            self._result.signs.add(device.endpoint)
+            self._result.asleep.discard(device.endpoint)
+        if status != device.status:
+            device.status = status
+            device.status_since = _moment(at)
+            work.status_changed = True
+
+    def _work_of(self, info: RegistrationInfo) -> _Work:
+        work = self._works[info.endpoint]
+        self._heard[info.endpoint] = clock.monotonic()
+        return work
+
+    def _register(self, info: RegistrationInfo, at: int) -> None:
+        work = self._work_of(info)
+        if registration_is_older(stored=work.registration, info=info):
+            self._note(DeviceEvent.Kind.REGISTERED, at, texts.registered(info), _facts(info), work.device)
+            return
+        before = work.registration
+        same = before is not None and before.registration_id == info.registration_id and before.ended_at is None
+        self._adopt(work, info)
+        self._sign(work, Sign.REGISTERED, at)
+        if not same:
+            self._note(DeviceEvent.Kind.REGISTERED, at, texts.registered(info), _facts(info), work.device)
+        self._result.registered[info.endpoint] = info.registration_id
+        self._result.ended.discard(info.endpoint)
+
+    def _update(self, info: RegistrationInfo, at: int) -> None:
+        work = self._work_of(info)
+        if registration_is_older(stored=work.registration, info=info):
+            return
+        known = work.registration is not None and work.registration.ended_at is None
+        changed = self._adopt(work, info)
+        self._sign(work, Sign.REGISTERED, at)
+        if changed:
+            self._note(DeviceEvent.Kind.UPDATED, at, texts.updated(info, changed), _facts(info), work.device)
+        if not known or "objects" in changed:
+            self._result.registered[info.endpoint] = info.registration_id
+            self._result.ended.discard(info.endpoint)
+
+    def _adopt(self, work: _Work, info: RegistrationInfo) -> list[str]:
+        """Makes the registration the device's current one; the words for what changed in it."""
+        if work.registration is None:
+            work.registration = Registration(device=work.device)
+        changed = registration_fill(registration=work.registration, info=info)
+        work.registration_changed = True
+        work.status_changed = work.status_changed or bool(changed)
+        if work.device.server_id != self._server_id:
+            Device.objects.filter(pk=work.device.pk).update(server_id=self._server_id)
+            work.device.server_id = self._server_id
+        return changed
+
+    def _deregister(self, info: RegistrationInfo, reason: str, at: int) -> None:
+        work = self._works.get(info.endpoint)
+        if work is None:
+            return
+        self._heard[info.endpoint] = clock.monotonic()
+        reason = reason or "deregistered"
+        kind = texts.END_KINDS.get(reason, DeviceEvent.Kind.DEREGISTERED)
+        self._note(kind, at, texts.ended(info, reason), {**_facts(info), "reason": reason}, work.device)
+        stored = work.registration
+        if stored is not None and stored.registration_id != info.registration_id:
+            if registration_is_older(stored=stored, info=info) or stored.registered_at == info.registered_at:
+                return
+            stored = None
+        if stored is None:
+            self._adopt(work, info)
+            stored = work.registration
+            assert stored is not None
+        registration_end(registration=stored, at=_moment(at), reason=reason)
+        work.registration_changed = True
+        work.status_changed = True
+        if reason != "replaced":
+            self._sign(work, Sign.GONE, at)
+            if reason == "deregistered":
+                work.contact = max(work.contact, at)
+        self._result.registered.pop(info.endpoint, None)
+        self._result.signs.discard(info.endpoint)
+        self._result.ended.add(info.endpoint)
+
+    def _presence(self, item: Presence) -> None:
+        work = self._works.get(item.endpoint)
+        if work is None:
+            return
+        at = item.time or self._received
+        if item.awake:
+            self._sign(work, Sign.AWAKE, at)
+        else:
+            self._sign(work, Sign.ASLEEP, at)
+            self._result.signs.discard(item.endpoint)
+            self._result.asleep.add(item.endpoint)
+
+    def _gap(self, item: Gap) -> None:
+        self._gaps.append(
+            StreamGap(
+                server_id=self._server_id,
+                journal=item.journal,
+                first_sequence=item.first,
+                last_sequence=item.last,
+                reason=item.reason,
+                since=_moment(self._newest) if self._newest else self._last_at,
+                recorded_at=self._now,
+            )
+        )
+        log.warning("events are lost for ever: %s", texts.gap(item))
+        self._result.gap = True
+        self._server_changed = True
+
+    def _observation_lost(self, item: ObservationLost) -> None:
+        work = self._works.get(item.endpoint)
+        if work is None:
+            return
+        at = item.time or self._received
+        self._sign(work, Sign.MESSAGE, at, own_time=item.time is not None)
+        text = texts.observation_lost(item)
+        self._note(DeviceEvent.Kind.OBSERVATION_LOST, at, text, {"path": item.path, "code": item.code}, work.device)
+        row = Observation.objects.filter(device=work.device, path=item.path).first()
+        if row is not None:
+            observation_set_failed(
+                device_id=work.device.pk,
+                path=item.path,
+                registration_id=row.registration_id,
+                reason=text,
+                at=_moment(at),
+            )
+            work.status_changed = True
+            self._result.lost.add(item.endpoint)
+
+    def _undecoded(self, item: Undecoded) -> None:
+        work = self._works.get(item.endpoint)
+        at = item.time or self._received
+        device = None if work is None else work.device
+        if work is not None:
+            self._sign(work, Sign.MESSAGE, at, own_time=item.time is not None)
+        detail = {"path": item.path, "format": item.format, "error": item.error, "bytes": len(item.hex) // 2}
+        self._note(DeviceEvent.Kind.UNDECODED, at, texts.undecoded(item), detail, device)
+        self._keep(item.id, item.name, item.data, len(item.data), f"undecoded: {item.error}", device)
+
+    def _refused(self, item: Refused) -> None:
+        work = self._works.get(item.endpoint)
+        at = item.time or self._received
+        device = None if work is None else work.device
+        self._note(DeviceEvent.Kind.REFUSED, at, texts.refused(item), item.detail, device)
+        if work is not None:
+            # a device's page must show the refusal, but its status is not changed by what a stranger may have tried
+            work.status_changed = True
+
+    def _clients(self, item: Clients) -> None:
+        """Repairs registrations by what the server has: adds unseen ones, ends vanished ones."""
+        at = self._received
+        present: dict[str, RegistrationInfo] = {}
+        for info in item.registrations:
+            present[info.endpoint] = info
+            if self._heard.get(info.endpoint, 0.0) > item.asked:
+                # an event told more since; the list is older
+                continue
+            work = self._works[info.endpoint]
+            stored = work.registration
+            if registration_is_older(stored=stored, info=info):
+                continue
+            same = stored is not None and stored.registration_id == info.registration_id
+            if same and stored is not None and stored.ended_at is not None and stored.end_reason != "vanished":
+                continue
+            known = same and stored is not None and stored.ended_at is None
+            self._adopt(work, info)
+            work.touched = True
+            if not known:
+                self._note(DeviceEvent.Kind.REGISTERED, at, texts.registered(info), _facts(info), work.device)
+            work.contact = max(work.contact, _us(info.last_update))
+            if info.sleeping:
+                self._set_status(work, status_next(status=Status.ONLINE, sign=Sign.ASLEEP), at)
+                self._result.asleep.add(info.endpoint)
+            elif not known or work.device.status != Status.ASLEEP or info.sleeping is False:
+                self._set_status(work, status_next(status=work.device.status, sign=Sign.REGISTERED), at)
+            self._result.registered[info.endpoint] = info.registration_id
+        for endpoint, work in self._works.items():
+            stored = work.registration
+            if endpoint in present or stored is None or stored.ended_at is not None:
+                continue
+            if work.device.server_id != self._server_id or self._heard.get(endpoint, 0.0) > item.asked:
+                continue
+            registration_end(registration=stored, at=_moment(at), reason="vanished")
+            work.registration_changed = True
+            self._note(
+                DeviceEvent.Kind.VANISHED,
+                at,
+                texts.vanished(),
+                {"registration": stored.registration_id},
+                work.device,
+            )
+            work.touched = True
+            self._set_status(work, status_next(status=work.device.status, sign=Sign.GONE), at)
+            self._result.ended.add(endpoint)
+
+    def _set_status(self, work: _Work, status: Status, at: int) -> None:
+        if work.device.status in {status, Status.BLOCKED}:
+            return
+        work.device.status = status
+        work.device.status_since = _moment(at)
+        work.status_changed = True
+
+    # -- records
+
+    def _note(self, kind: DeviceEvent.Kind, at: int, text: str, detail: dict[str, Any], device: Device | None) -> None:
+        self._events.append(DeviceEvent(device=device, kind=kind, at=_moment(at), text=text, detail=detail))
+
+    def _keep(self, event_id: str, name: str, data: bytes, size: int, error: str, device: Device | None = None) -> None:
+        """Keeps an event raw."""
+        self._raw.append(
+            RawEvent(
+                server_id=self._server_id,
+                device=device,
+                event_id=event_id,
+                name=name[:64],
+                data=data[:KEEP_LIMIT],
+                size=size,
+                error=error,
+                received_at=self._now,
+            )
+        )
+        self._result.errors += 1
+
+    # -- and all of it to the database
+
+    def _write(self, last_id: str, head: str, *, moved: bool) -> None:
+        self._write_values()
+        changes: list[ChangeRow] = []
+        contacts = []
+        registrations = []
+        for work in self._works.values():
+            device = work.device
+            if work.touched:
+                contact = _moment(work.contact) if work.contact else None
+                if contact is None or (device.last_contact is not None and device.last_contact > contact):
+                    contact = device.last_contact
+                contacts.append((contact, device.status, device.status_since, device.pk))
+            if work.registration_changed and work.registration is not None:
+                registrations.append(work.registration)
+            if work.identity:
+                Device.objects.filter(pk=device.pk).update(**work.identity)
+                work.status_changed = True
+            if work.new_values:
+                changes.append((device.pk, Change.Kind.VALUES))
+            if work.status_changed:
+                changes.append((device.pk, Change.Kind.STATUS))
+        contacts_update(contacts)
+        Registration.objects.bulk_create(
+            registrations, update_conflicts=True, unique_fields=["device"], update_fields=REGISTRATION_FIELDS
+        )
+        DeviceEvent.objects.bulk_create(self._events)
+        RawEvent.objects.bulk_create(self._raw, ignore_conflicts=True)
+        StreamGap.objects.bulk_create(self._gaps)
+        if any(event.device_id is None for event in self._events) or self._raw:
+            self._server_changed = True
+        if self._server_changed:
+            changes.append((None, Change.Kind.SERVER))
+        changes_insert(changes, at=self._now)
+        self._write_server(last_id, head, moved=moved)
+
+    def _write_values(self) -> None:
+        ids = self._series
+        if any(sample[0] not in ids for sample in self._samples):
+            missing = {sample[0] for sample in self._samples if sample[0] not in ids}
+            ids.update(series_ensure(keys=missing))
+        rows: list[SampleRow] = [
+            (ids[key], time, 0, number, text, delay) for key, time, number, text, delay in self._samples
+        ]
+        samples_insert(rows)
+        by_device = {work.device.pk: work for work in self._works.values()}
+        resources: list[ResourceRow] = []
+        for (device_id, path), (_, type_, number, text, time, received, own) in self._current.items():
+            value = canonical_text(type_, number, text)
+            resources.append((device_id, path, *resource_ids(path), type_, value, number, time, received, own))
+            column = IDENTITY.get(path)
+            if column is not None:
+                work = by_device[device_id]
+                if getattr(work.device, column) != value[:255]:
+                    work.identity[column] = value[:255]
+        # in one order always, so that two writers could never wait for each other
+        resources.sort()
+        resources_upsert(resources)
+
+    def _write_server(self, last_id: str, head: str, *, moved: bool) -> None:
+        result = self._result
+        if not (moved or head or result.events or result.values or result.errors):
+            return
+        values: dict[str, Any] = {
+            "events_stored": F("events_stored") + result.events,
+            "values_stored": F("values_stored") + result.values,
+            "errors": F("errors") + result.errors,
+        }
+        if moved:
+            values["last_event_id"] = last_id
+        if head:
+            values["head_event_id"] = head
+        if self._newest:
+            values["last_event_at"] = _moment(self._newest)
+            values["lag_ms"] = max(0, min(2**31 - 1, round(clock.time() * 1000) - self._newest // 1000))
+        elif result.events:
+            values["last_event_at"] = self._now
+            values["lag_ms"] = 0
+        LeshanServer.objects.filter(pk=self._server_id).update(**values)
+
+
+def _moment(microseconds: int) -> datetime:
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def _us(moment: datetime) -> int:
+    delta = moment - EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def _facts(info: RegistrationInfo) -> dict[str, Any]:
+    return {
+        "registration": info.registration_id,
+        "address": info.address,
+        "lifetime": info.lifetime,
+        "binding": info.binding_mode,
+        "version": info.lwm2m_version,
+        "secure": info.secure,
+    }

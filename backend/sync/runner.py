@@ -1,0 +1,463 @@
+"""The `sync` process: one thread writes to the database, one listens to Leshan, a few ask devices.
+
+The writer takes bytes, outcomes and the clock's ticks from one queue. An event counts as received only when it is
+committed: after a crash, or while the database is away, the stream is taken up again behind the last stored id.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from django.db import InterfaceError, OperationalError, connection
+
+from backend.devices.models import Change, LeshanServer
+from backend.devices.services import (
+    objectspecs_store,
+    observations_want,
+    server_connected,
+    server_disconnected,
+    server_heartbeat,
+    server_problem,
+    server_started,
+    server_stopped,
+)
+from backend.lwm2m.objects import object_versions
+from backend.sync import queries
+from backend.sync.client import Health, LeshanClient
+from backend.sync.decoder import Decoder
+from backend.sync.events import Answer, Clients, Idle, ObserveFailed, ReadDone, Storable, Values
+from backend.sync.ingest import Ingest, Stored
+from backend.sync.lock import Lock
+from backend.sync.models import PushedCredential
+from backend.sync.plan import device_plan, retry_delay
+from backend.sync.reader import Chunk, Connected, Disconnected, Message, Reader, Resume
+from backend.sync.work import (
+    Cancel,
+    CredentialsDone,
+    FetchClients,
+    FetchSpecs,
+    Job,
+    Observe,
+    Outcome,
+    Pool,
+    PushCredentials,
+    Read,
+    SetAwake,
+    SpecsDone,
+    Step,
+)
+
+log = logging.getLogger(__name__)
+
+BATCH_VALUES = 2000
+BATCH_SECONDS = 0.1
+HEARTBEAT_SECONDS = 1.0
+INTENTIONS_SECONDS = 0.5
+HOUSEKEEPING_SECONDS = 2.0
+CHANGES_KEPT = timedelta(minutes=5)
+CHANGES_STEP = 2000
+# a lost observation is tried again after this long, doubling
+LOST_FIRST = 30.0
+LOST_MOST = 3600.0
+# how long one try for the database's lock may take: SIGTERM has to be heard meanwhile
+BUSY_MILLISECONDS = 700
+# tries after which a batch that the database refuses, although it answers, is taken apart
+BATCH_TRIES = 3
+
+T = TypeVar("T")
+
+
+class _StoppedError(Exception):
+    """The process is to end while the database is away."""
+
+
+class _Stop:
+    """Wakes the writer up."""
+
+
+class Runner:
+    """Everything that `manage.py sync` does."""
+
+    def __init__(self, *, server: LeshanServer, client: LeshanClient, lock: Lock) -> None:
+        """`lock` must be held."""
+        self._server = server
+        self._client = client
+        self._lock = lock
+        self._inbox: queue.SimpleQueue[Message | Outcome | _Stop] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._reader = Reader(client, self._inbox.put, self._stopping)
+        self._pool = Pool(client, self._inbox.put)
+        self._ingest = Ingest(server.pk)
+        self._decoder = Decoder()
+        self._number = 0
+        self._health: Health | None = None
+        self._connected = False
+        self._last_id = ""
+        self._head = ""
+        self._batch: list[Storable] = []
+        self._batch_values = 0
+        self._batch_until = 0.0
+        self._received = 0
+        self._heard_at: datetime | None = None
+        self._specs: set[tuple[int, str]] = set()
+        self._credentials_seen: tuple[object, ...] | None = None
+        self._profiles_seen: tuple[object, ...] | None = None
+        self._credentials_attempt = 0
+        self._credentials_again = 0.0
+        # endpoint → (when to look again, how often it has been lost)
+        self._lost: dict[str, tuple[float, int]] = {}
+        self._down_reason = ""
+        self._problem = ""
+
+    def stop(self) -> None:
+        """Asks the process to end; may be called from a signal handler."""
+        self._stopping.set()
+        self._inbox.put(_Stop())
+
+    def run(self) -> None:
+        """Until `stop`. Raises AlreadyRunningError where the lock was lost to another process."""
+        try:
+            self._retry(self._start)
+            self._reader.start()
+            self._loop()
+        except _StoppedError:
+            log.warning("stopped while the database was away; what was not stored will be asked for again")
+        finally:
+            self._stopping.set()
+        self._finish()
+
+    def _start(self) -> None:
+        server_started(server=self._server, at=_utc_now())
+        self._last_id = LeshanServer.objects.values_list("last_event_id", flat=True).get(pk=self._server.pk)
+        self._specs = queries.objectspecs_known()
+        self._credentials_seen = queries.credentials_fingerprint()
+        self._profiles_seen = queries.profiles_fingerprint()
+
+    def _finish(self) -> None:
+        self._pool.stop(timeout=0.2)
+        try:
+            server_stopped(server=self._server, at=_utc_now())
+        except (OperationalError, InterfaceError) as error:
+            log.warning("the end could not be noted in the database: %s", error)
+
+    def _loop(self) -> None:
+        ticks: list[tuple[float, float, Callable[[], None]]] = [
+            (0.0, HEARTBEAT_SECONDS, self._heartbeat),
+            (0.0, INTENTIONS_SECONDS, self._look_for_intentions),
+            (0.0, HOUSEKEEPING_SECONDS, self._tidy_up),
+        ]
+        while not self._stopping.is_set():
+            due = min(tick[0] for tick in ticks)
+            if self._batch:
+                due = min(due, self._batch_until)
+            try:
+                message = self._inbox.get(timeout=max(0.0, due - time.monotonic()))
+            except queue.Empty:
+                pass
+            else:
+                self._handle(message)
+            now = time.monotonic()
+            if self._batch and now >= self._batch_until:
+                self._flush()
+            for index, (when, period, action) in enumerate(ticks):
+                if now >= when:
+                    action()
+                    ticks[index] = (time.monotonic() + period, period, action)
+        self._flush()
+
+    # -- messages
+
+    def _handle(self, message: "Message | Outcome | _Stop") -> None:
+        if isinstance(message, Chunk):
+            self._chunk(message)
+        elif isinstance(message, ReadDone | ObserveFailed | Clients):
+            self._answer(message)
+        elif isinstance(message, Resume):
+            self._flush()
+            message.answer = self._last_id
+            message.answered.set()
+        elif isinstance(message, Connected):
+            self._on_connected(message)
+        elif isinstance(message, Disconnected):
+            self._on_disconnected(message.reason)
+        elif isinstance(message, SpecsDone):
+            self._on_specs(message)
+        elif isinstance(message, CredentialsDone):
+            self._on_credentials(message)
+
+    def _chunk(self, chunk: Chunk) -> None:
+        try:
+            if chunk.number != self._number:
+                return
+            self._received = chunk.received
+            self._heard_at = _moment(chunk.received)
+            for item in self._decoder.feed(chunk.data):
+                if isinstance(item, Values):
+                    self._batch_values += len(item.readings)
+                elif isinstance(item, Idle):
+                    self._head = item.last or self._head
+                self._add(item)
+        finally:
+            self._reader.release()
+
+    def _answer(self, answer: Answer) -> None:
+        self._received = time.time_ns() // 1000
+        self._add(answer)
+
+    def _add(self, item: Storable) -> None:
+        if not self._batch:
+            self._batch_until = time.monotonic() + BATCH_SECONDS
+        self._batch.append(item)
+        if self._batch_values >= BATCH_VALUES or len(self._batch) >= BATCH_VALUES:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Stores the batch, however long the database takes to take it."""
+        if not self._batch:
+            return
+        items, self._batch, self._batch_values = self._batch, [], 0
+        stored = self._store(items)
+        if stored.last_event_id:
+            self._last_id = stored.last_event_id
+        self._follow_up(stored)
+
+    def _store(self, items: list[Storable]) -> Stored:
+        tries = 0
+
+        def once() -> Stored:
+            nonlocal tries
+            tries += 1
+            apart = tries > BATCH_TRIES and self._writable()
+            return self._ingest.store(items, received=self._received, bisect_unavailable=apart)
+
+        return self._retry(once)
+
+    def _writable(self) -> bool:
+        """Does the database take a plain write?"""
+        try:
+            server_heartbeat(server=self._server, at=_utc_now(), heard_at=None, head="", idle=False)
+        except (OperationalError, InterfaceError):
+            return False
+        return True
+
+    def _follow_up(self, stored: Stored) -> None:
+        """What a batch makes necessary."""
+        for endpoint in stored.ended:
+            self._pool.cancel(endpoint)
+            self._lost.pop(endpoint, None)
+        for endpoint in stored.asleep:
+            self._pool.sleep(endpoint)
+        for endpoint in stored.signs:
+            self._pool.wake(endpoint)
+        if stored.gap:
+            self._reconcile()
+        if stored.registered:
+            self._plan(stored.registered)
+        now = time.monotonic()
+        for endpoint in stored.lost:
+            count = self._lost.get(endpoint, (0.0, 0))[1] + 1
+            self._lost[endpoint] = (now + retry_delay(count, first=LOST_FIRST, most=LOST_MOST), count)
+
+    # -- the connection
+
+    def _on_connected(self, message: Connected) -> None:
+        self._flush()
+        self._number = message.number
+        self._decoder = Decoder()
+        self._health = message.health
+        self._connected = True
+        self._down_reason = ""
+        self._heard_at = _utc_now()
+        head = "" if message.health is None else f"{message.health.journal}-{message.health.last}"
+        self._head = head or self._head
+        self._retry(lambda: server_connected(server=self._server, at=_utc_now(), head=head))
+        self._problem = ""
+        kind = "" if message.health else " (a stock server: without journal, events may be missed)"
+        log.info("connected to Leshan at %s%s", self._client.url, kind)
+        self._reconcile()
+
+    def _on_disconnected(self, reason: str) -> None:
+        self._flush()
+        if reason != self._down_reason:
+            log.warning("%s; trying again", reason)
+        self._down_reason = reason
+        self._connected = False
+        at = self._heard_at if self._connected and self._heard_at else _utc_now()
+        self._retry(lambda: server_disconnected(server=self._server, at=at, reason=reason))
+
+    def _reconcile(self) -> None:
+        """Credentials, registrations and (when the registrations are known) observations."""
+        self._push_credentials()
+        self._pool.submit(Job("registrations", deque([FetchClients()])), urgent=True)
+
+    # -- credentials
+
+    def _push_credentials(self) -> None:
+        wanted = self._retry(queries.credentials_wanted)
+        pushed = self._retry(lambda: queries.credentials_pushed(server_id=self._server.pk))
+        self._pool.submit(Job("credentials", deque([PushCredentials(wanted, pushed)])), urgent=True)
+
+    def _on_credentials(self, done: CredentialsDone) -> None:
+        def store() -> None:
+            PushedCredential.objects.bulk_create(
+                [
+                    PushedCredential(server=self._server, endpoint=endpoint, digest=digest)
+                    for endpoint, digest in done.pushed.items()
+                ],
+                update_conflicts=True,
+                unique_fields=["server", "endpoint"],
+                update_fields=["digest"],
+            )
+            for start in range(0, len(done.removed), 500):
+                PushedCredential.objects.filter(
+                    server=self._server, endpoint__in=done.removed[start : start + 500]
+                ).delete()
+
+        self._retry(store)
+        if done.pushed or done.removed:
+            log.info("credentials: %d given to Leshan, %d removed", len(done.pushed), len(done.removed))
+        if done.failed:
+            endpoint, why = next(iter(done.failed.items()))
+            self._say_problem(f"Leshan refuses {len(done.failed)} credentials, such as that of {endpoint!r}: {why}")
+        elif done.error:
+            self._say_problem(f"credentials could not be given to Leshan: {done.error}")
+        else:
+            self._say_problem("")
+        if done.failed or done.error:
+            self._credentials_attempt += 1
+            delay = retry_delay(self._credentials_attempt, first=1.0, most=60.0)
+            self._credentials_again = time.monotonic() + delay
+        else:
+            self._credentials_attempt = 0
+            self._credentials_again = 0.0
+
+    def _say_problem(self, text: str) -> None:
+        if text == self._problem:
+            return
+        self._problem = text
+        if text:
+            log.error("%s", text)
+        if self._connected:
+            self._retry(lambda: server_problem(server=self._server, at=_utc_now(), text=text))
+
+    # -- devices
+
+    def _plan(self, endpoints: Iterable[str], *, retry_failed: bool = False) -> None:
+        """Plans and starts the work for these devices."""
+        names = set(endpoints)
+        for record in self._retry(lambda: queries.device_records(endpoints=names)):
+            facts = record.facts
+            plan = device_plan(facts, retry_failed=retry_failed)
+            known = {row.path for row in facts.observations}
+            if known != set(plan.wanted):
+                device_id, wanted = record.device_id, plan.wanted
+                self._retry(lambda: observations_want(device_id=device_id, paths=wanted, at=_utc_now()))  # noqa: B023 - called at once
+            endpoint = record.endpoint
+            steps: deque[Step] = deque()
+            if record.queue_mode and record.awake_seconds and self._health is not None:
+                steps.append(SetAwake(endpoint, record.awake_seconds))
+            if plan.identify:
+                steps.append(Read(endpoint, "/3/0"))
+            steps.extend(Observe(endpoint, path, facts.registration_id) for path in plan.observe)
+            steps.extend(Cancel(endpoint, path) for path in plan.cancel)
+            steps.extend(Read(endpoint, path) for path in plan.read)
+            self._pool.submit(Job(endpoint, steps, endpoint=endpoint, queue_mode=record.queue_mode))
+            pairs = frozenset(object_versions(facts.links).items()) - self._specs
+            if pairs:
+                self._specs |= pairs
+                self._pool.submit(Job(f"object models of {endpoint}", deque([FetchSpecs(endpoint, pairs)])))
+
+    def _on_specs(self, done: SpecsDone) -> None:
+        if done.specs is None:
+            self._specs -= done.pairs
+            return
+        specs = done.specs
+        self._retry(lambda: objectspecs_store(specs=specs, at=_utc_now()))
+
+    # -- ticks
+
+    def _heartbeat(self) -> None:
+        self._retry(self._lock.ensure)
+        head = self._head if self._connected else ""
+        idle = bool(head) and head == self._last_id and not self._batch
+        self._retry(
+            lambda: server_heartbeat(
+                server=self._server, at=_utc_now(), heard_at=self._heard_at, head=head if idle else "", idle=idle
+            )
+        )
+
+    def _look_for_intentions(self) -> None:
+        if not self._connected:
+            return
+        seen = self._retry(queries.credentials_fingerprint)
+        again = self._credentials_again and time.monotonic() >= self._credentials_again
+        if seen != self._credentials_seen or again:
+            self._credentials_seen = seen
+            self._credentials_again = 0.0
+            self._push_credentials()
+        profiles = self._retry(queries.profiles_fingerprint)
+        if profiles != self._profiles_seen:
+            self._profiles_seen = profiles
+            self._plan(self._retry(lambda: queries.registered_endpoints(server_id=self._server.pk)))
+        now = time.monotonic()
+        due = [endpoint for endpoint, (when, _) in self._lost.items() if when and now >= when]
+        if due:
+            for endpoint in due:
+                self._lost[endpoint] = (0.0, self._lost[endpoint][1])
+            self._plan(due, retry_failed=True)
+
+    def _tidy_up(self) -> None:
+        """Deletes old rows of the change feed, a few at a time."""
+
+        def delete() -> None:
+            old = Change.objects.filter(at__lt=_utc_now() - CHANGES_KEPT).order_by("pk")
+            ids = list(old.values_list("pk", flat=True)[:CHANGES_STEP])
+            if ids:
+                Change.objects.filter(pk__gte=ids[0], pk__lte=ids[-1]).delete()
+
+        self._retry(delete)
+
+    # -- the database, however long it is away
+
+    def _retry(self, action: Callable[[], T]) -> T:
+        """The action's result; waits while the database is away. Raises _StoppedError when the process is to end."""
+        attempt = 0
+        since = time.monotonic()
+        while True:
+            try:
+                if connection.vendor == "sqlite":
+                    _wait_briefly()
+                result = action()
+            except (OperationalError, InterfaceError) as error:
+                attempt += 1
+                if attempt == 1:
+                    log.warning("the database is not available, waiting: %s", str(error).strip() or error)
+                if connection.vendor != "sqlite":
+                    connection.close()
+                if self._stopping.is_set():
+                    raise _StoppedError from error
+                self._stopping.wait(retry_delay(attempt, first=0.1, most=2.0))
+            else:
+                if attempt:
+                    log.info("the database is available again after %.1f s", time.monotonic() - since)
+                return result
+
+
+def _wait_briefly() -> None:
+    """A writer that waits for SQLite's lock must still hear SIGTERM: short waits, many times."""
+    if connection.connection is None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _moment(microseconds: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)

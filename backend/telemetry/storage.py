@@ -1,0 +1,153 @@
+"""The hot path: raw SQL for what is written thousands of times a second. All of it in this one file.
+
+Every function works inside the caller's transaction and on SQLite and PostgreSQL alike. Times are microseconds since
+1970 (UTC) but for `last_contact` and its kin, which are aware datetimes.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+# (series id, time, seq, number, text, delay in ms): a row of telemetry_sample
+SampleRow = tuple[int, int, int, float | None, str | None, int | None]
+# (device id, path, object, instance, resource, resource instance, type, value, number, time, received, has device time)
+ResourceRow = tuple[int, str, int, int, int, int | None, str, str, float | None, int, int, bool]
+# (last contact, status, status since, device id)
+ContactRow = tuple[datetime | None, str, datetime | None, int]
+# (device id or None, kind)
+ChangeRow = tuple[int | None, str]
+
+_COLUMNS = '"series_id", "time", "seq", "number", "text", "delay"'
+_INSERT = f'INSERT OR IGNORE INTO "telemetry_sample" ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s)'  # noqa: S608
+_TEMPORARY = 'CREATE TEMPORARY TABLE IF NOT EXISTS "telemetry_incoming" (LIKE "telemetry_sample") ON COMMIT DELETE ROWS'
+_COPY = f'COPY "telemetry_incoming" ({_COLUMNS}) FROM STDIN'
+_MERGE = (
+    f'INSERT INTO "telemetry_sample" ({_COLUMNS}) SELECT {_COLUMNS} FROM "telemetry_incoming" '  # noqa: S608
+    "ON CONFLICT DO NOTHING"
+)
+# keys asked for at once when rows collide; two parameters each
+_KEYS = 400
+
+_RESOURCE = """
+INSERT INTO "devices_resource" AS present
+    ("device_id", "path", "object_id", "object_instance_id", "resource_id", "resource_instance_id",
+     "type", "value", "number", "time", "received", "has_device_time")
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT ("device_id", "path") DO UPDATE SET
+    "type" = excluded."type", "value" = excluded."value", "number" = excluded."number", "time" = excluded."time",
+    "received" = excluded."received", "has_device_time" = excluded."has_device_time"
+WHERE {least}(excluded."time", excluded."received") >= {least}(present."time", present."received")
+"""
+_CONTACT = """
+UPDATE "devices_device" SET "last_contact" = %s,
+    "status" = CASE WHEN "status" = 'blocked' THEN "status" ELSE %s END,
+    "status_since" = CASE WHEN "status" = 'blocked' THEN "status_since" ELSE %s END
+WHERE "id" = %s
+"""
+_CHANGE = 'INSERT INTO "devices_change" ("device_id", "kind", "at") VALUES (%s, %s, %s)'
+
+
+class _CollisionError(Exception):
+    """Some rows are there already; undoes the attempt."""
+
+
+def samples_insert(rows: Sequence[SampleRow]) -> int:
+    """Stores samples; how many were new.
+
+    `seq` in the rows is ignored: the same value at the same moment is one sample, another value of a moment that has
+    one gets the next `seq`.
+    """
+    if not rows:
+        return 0
+    if len({row[:2] for row in rows}) != len(rows):
+        rows = _numbered(rows, {})
+    try:
+        with transaction.atomic():
+            if _insert(rows) != len(rows):
+                raise _CollisionError
+    except _CollisionError:
+        rows = _numbered(rows, _present(rows))
+        if rows:
+            _insert(rows)
+    return len(rows)
+
+
+def _numbered(
+    rows: Sequence[SampleRow], present: dict[tuple[int, int], dict[tuple[float | None, str | None], int]]
+) -> list[SampleRow]:
+    """Those rows that `present` lacks, without doubles, each with a free `seq` of its moment."""
+    fresh: list[SampleRow] = []
+    for series_id, time, _, number, text, delay in rows:
+        moment = present.setdefault((series_id, time), {})
+        value = (number, text)
+        if value in moment:
+            continue
+        seq = max(moment.values(), default=-1) + 1
+        moment[value] = seq
+        fresh.append((series_id, time, seq, number, text, delay))
+    return fresh
+
+
+def _insert(rows: Sequence[SampleRow]) -> int:
+    """The bare insert, leaving out rows whose key is taken; how many went in."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.executemany(_INSERT, rows)
+        else:
+            cursor.execute(_TEMPORARY)
+            cursor.execute('TRUNCATE "telemetry_incoming"')
+            with cursor.copy(_COPY) as copy:
+                for row in rows:
+                    copy.write_row(row)
+            cursor.execute(_MERGE)
+        return int(cursor.rowcount)
+
+
+def _present(rows: Sequence[SampleRow]) -> dict[tuple[int, int], dict[tuple[float | None, str | None], int]]:
+    """(series, time) → (number, text) → seq of what is stored at the rows' moments."""
+    keys = sorted({(row[0], row[1]) for row in rows})
+    found: dict[tuple[int, int], dict[tuple[float | None, str | None], int]] = {}
+    with connection.cursor() as cursor:
+        for start in range(0, len(keys), _KEYS):
+            part = keys[start : start + _KEYS]
+            places = ", ".join(["(%s, %s)"] * len(part))
+            cursor.execute(
+                f'SELECT "series_id", "time", "seq", "number", "text" FROM "telemetry_sample" '  # noqa: S608
+                f'WHERE ("series_id", "time") IN (VALUES {places})',
+                [number for key in part for number in key],
+            )
+            for series_id, time, seq, number, text in cursor.fetchall():
+                found.setdefault((series_id, time), {})[number, text] = seq
+    return found
+
+
+def resources_upsert(rows: Sequence[ResourceRow]) -> None:
+    """Stores current values; one that is older than what is there changes nothing.
+
+    The age of a value is its own time, or its receive time where that is earlier: a device whose clock runs ahead
+    must not freeze its values for years.
+    """
+    if rows:
+        least = "MIN" if connection.vendor == "sqlite" else "LEAST"
+        with connection.cursor() as cursor:
+            cursor.executemany(_RESOURCE.format(least=least), rows)
+
+
+def contacts_update(rows: Iterable[ContactRow]) -> None:
+    """Stores devices' last contact and status; a blocked device stays blocked."""
+    adapt = connection.ops.adapt_datetimefield_value
+    adapted = [(adapt(contact), status, adapt(since), pk) for contact, status, since, pk in rows]
+    if adapted:
+        with connection.cursor() as cursor:
+            cursor.executemany(_CONTACT, adapted)
+
+
+def changes_insert(rows: Iterable[ChangeRow], *, at: datetime) -> None:
+    """Tells the live pages."""
+    moment: Any = connection.ops.adapt_datetimefield_value(at)
+    adapted = [(device_id, kind, moment) for device_id, kind in rows]
+    if adapted:
+        with connection.cursor() as cursor:
+            cursor.executemany(_CHANGE, adapted)

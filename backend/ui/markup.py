@@ -1,0 +1,89 @@
+"""Small pieces of HTML that tables and templates share."""
+
+from datetime import UTC, datetime
+
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from backend.ui.legend import DEVICE_STATES, OBSERVATION_STATES, StateInfo
+
+DASH = "–"
+
+
+def icon(name: str) -> SafeString:
+    """A drawing from icons.svg; decoration only, so it is hidden from screen readers."""
+    return format_html(
+        '<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', static("ui/icons.svg"), name
+    )
+
+
+def shape(name: str) -> SafeString:
+    """The shape of a state."""
+    return format_html('<svg aria-hidden="true"><use href="{}#s-{}"></use></svg>', static("ui/icons.svg"), name)
+
+
+def _badge(info: StateInfo, group: str) -> SafeString:
+    entry = f"{group}-{info.key}"
+    return format_html(
+        '<a class="status is-{}" href="{}#{}" data-legend="{}" title="What does this mean?">{}{}</a>',
+        info.key,
+        reverse("statuses"),
+        entry,
+        entry,
+        shape(info.shape),
+        info.label,
+    )
+
+
+def status_badge(status: str) -> SafeString:
+    """A device's status as word, colour and shape; a click explains it."""
+    return _badge(DEVICE_STATES[status], "device")
+
+
+def observation_badge(state: str) -> SafeString:
+    """An observation's state as word, colour and shape; a click explains it."""
+    return _badge(OBSERVATION_STATES[state], "observation")
+
+
+def distance(moment: datetime, now: datetime) -> str:
+    """ "12 s ago", "in 3 min": as the browser's clock module says it."""
+    seconds = round((now - moment).total_seconds())
+    length = abs(seconds)
+    if length < 2:
+        return "just now"
+    if length < 60:
+        text = f"{length} s"
+    elif length < 3600:
+        text = f"{length // 60} min"
+    elif length < 48 * 3600:
+        text = f"{length // 3600} h"
+    else:
+        text = f"{length // 86400} days"
+    return f"{text} ago" if seconds >= 0 else f"in {text}"
+
+
+def ago(moment: datetime | None, note: str = "") -> SafeString:
+    """A relative time that the browser lets tick; exact time, zone and the note on hover. Unknown is a dash."""
+    if moment is None:
+        return format_html('<span class="muted">{}</span>', DASH)
+    return format_html(
+        '<time data-time="ago" datetime="{}" data-note="{}">{}</time>',
+        moment.astimezone(UTC).isoformat(timespec="milliseconds"),
+        note,
+        distance(moment, timezone.now()),
+    )
+
+
+def exact(moment: datetime | None) -> SafeString:
+    """An exact time, shown in the browser's zone (UTC where there is no script). Unknown is a dash."""
+    if moment is None:
+        return format_html('<span class="muted">{}</span>', DASH)
+    utc = moment.astimezone(UTC)
+    return format_html(
+        '<time data-time="exact" datetime="{}">{}</time>',
+        utc.isoformat(timespec="milliseconds"),
+        utc.strftime("%Y-%m-%d %H:%M:%S UTC"),
+    )

@@ -1,0 +1,128 @@
+"""Reads that only pages need: what needs attention, pages of events, a device's key figures."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Max, Q, QuerySet
+from django.utils import timezone
+
+from backend.devices.models import Device, DeviceEvent, Observation, RawEvent, Resource, Status, StreamGap
+from backend.devices.selectors import device_list
+from backend.pki.models import Certificate, Credential
+from backend.telemetry.models import Series
+
+# how far back "needs attention" looks
+RECENT = timedelta(hours=24)
+BATTERY_PATH = "/3/0/9"
+SIGNAL_PATH = "/4/0/2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention:
+    """What somebody should look at; counts of the last 24 hours where things pass."""
+
+    # the offline devices that were heard last the longest ago
+    silent: list[Device]
+    silent_count: int
+    refused_count: int
+    refused_latest: DeviceEvent | None
+    failed_observations: int
+    failed_devices: int
+    raw_count: int
+    raw_latest: datetime | None
+    gap_count: int
+    gap_latest: StreamGap | None
+
+    @property
+    def empty(self) -> bool:
+        """Is all well?"""
+        return not (
+            self.silent_count or self.refused_count or self.failed_devices or self.raw_count or self.gap_count
+        )
+
+
+def attention(*, silent_count: int, silent_limit: int = 5) -> Attention:
+    """What needs attention now. `silent_count`: from `status_counts`, which the page has anyway. Six queries at most."""
+    since = timezone.now() - RECENT
+    refused = DeviceEvent.objects.filter(kind=DeviceEvent.Kind.REFUSED, at__gte=since)
+    refused_count = refused.count()
+    failed = Observation.objects.filter(state=Observation.State.FAILED).aggregate(
+        paths=Count("pk"), devices=Count("device", distinct=True)
+    )
+    raw = RawEvent.objects.filter(received_at__gte=since).aggregate(number=Count("pk"), latest=Max("received_at"))
+    gaps = list(StreamGap.objects.filter(recorded_at__gte=since).order_by("-recorded_at")[:100])
+    silent = device_list(status=[Status.OFFLINE], order="last_contact")[:silent_limit] if silent_count else []
+    return Attention(
+        silent=list(silent),
+        silent_count=silent_count,
+        refused_count=refused_count,
+        refused_latest=refused.order_by("-at", "-id").first() if refused_count else None,
+        failed_observations=failed["paths"],
+        failed_devices=failed["devices"],
+        raw_count=raw["number"],
+        raw_latest=raw["latest"],
+        gap_count=len(gaps),
+        gap_latest=gaps[0] if gaps else None,
+    )
+
+
+@dataclass(frozen=True)
+class EventPage:
+    """One page of events, newest first; `older` is where the next one begins."""
+
+    events: list[DeviceEvent]
+    older: str
+
+
+def event_page(*, kind: str = "", before: str = "", limit: int = 100) -> EventPage:
+    """Events of all devices. `before`: the `older` of the page before; nonsense counts as none."""
+    events = DeviceEvent.objects.select_related("device").order_by("-at", "-id")
+    if kind in DeviceEvent.Kind.values:
+        events = events.filter(kind=kind)
+    moment, _, identifier = before.rpartition("_")
+    if moment and identifier.isdecimal():
+        try:
+            at = datetime.fromisoformat(moment)
+        except ValueError:
+            at = None
+        if at is not None and at.tzinfo is not None:
+            events = events.filter(Q(at__lt=at) | Q(at=at, pk__lt=int(identifier[:18])))
+    page = list(events[: limit + 1])
+    if len(page) <= limit:
+        return EventPage(page, "")
+    last = page[limit - 1]
+    return EventPage(page[:limit], f"{last.at.isoformat()}_{last.pk}")
+
+
+def raw_event_list(*, device: Device | None = None, limit: int = 100) -> list[RawEvent]:
+    """The newest events that could not be understood."""
+    events: QuerySet[RawEvent] = RawEvent.objects.select_related("device", "server")
+    if device is not None:
+        events = events.filter(device=device)
+    return list(events.order_by("-received_at", "-id")[:limit])
+
+
+def devices_by_id(*, ids: list[int]) -> QuerySet[Device]:
+    """These devices with profile and registration, for rows of a list that is on somebody's screen."""
+    return Device.objects.select_related("profile", "registration").filter(pk__in=ids).order_by("endpoint")
+
+
+def key_figures(*, device: Device) -> dict[str, Resource]:
+    """Battery level and radio signal strength by path, where known."""
+    found = Resource.objects.filter(device=device, path__in=[BATTERY_PATH, SIGNAL_PATH])
+    return {resource.path: resource for resource in found}
+
+
+def series_ids(*, device: Device) -> dict[str, int]:
+    """The device's series by path."""
+    return dict(Series.objects.filter(device=device).values_list("path", "pk"))
+
+
+def credential_of(*, device: Device) -> Credential | None:
+    """How the device proves who it is; None where it has no credential."""
+    return Credential.objects.filter(device=device).first()
+
+
+def certificate_list(*, device: Device) -> list[Certificate]:
+    """The device's certificates, newest first."""
+    return list(Certificate.objects.filter(device=device, kind=Certificate.Kind.DEVICE))

@@ -1,0 +1,71 @@
+// Brings a part of the page to what the server says now, in place: only cells that differ are touched, so nothing
+// jumps, no selection and no open <details> is lost, and a change can be marked.
+//
+// In the markup: [data-cell="a name that is unique in the part"], with [data-flash] where a change is worth marking.
+
+import { tick } from "./time.js";
+
+const MARKED_MS = 2000;
+
+function cellsOf(root) {
+  return new Map([...root.querySelectorAll("[data-cell]")].map((cell) => [cell.dataset.cell, cell]));
+}
+
+/** The markup without what the ticking clock and the reader have put into it. */
+function settled(cell) {
+  const copy = cell.cloneNode(true);
+  for (const time of copy.querySelectorAll("time[data-time]")) {
+    time.textContent = "";
+    time.removeAttribute("title");
+  }
+  for (const details of copy.querySelectorAll("details")) details.removeAttribute("open");
+  return copy.innerHTML.replace(/\s+/g, " ").trim();
+}
+
+/** Is the difference more than a new time? An age that starts again is no change worth marking. */
+function textOf(cell) {
+  const copy = cell.cloneNode(true);
+  for (const time of copy.querySelectorAll("time[data-time]")) time.remove();
+  return copy.textContent.replace(/\s+/g, " ").trim();
+}
+
+function replace(cell, next) {
+  const mark = cell.dataset.flash !== undefined && textOf(cell) !== textOf(next);
+  const open = [...cell.querySelectorAll("details")].map((details) => details.open);
+  const focused = cell.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  cell.replaceChildren(...next.childNodes);
+  cell.querySelectorAll("details").forEach((details, index) => {
+    details.open = open[index] ?? false;
+  });
+  if (focused) [...cell.querySelectorAll("[href]")].find((link) => link.getAttribute("href") === focused)?.focus();
+  if (!mark) return;
+  cell.classList.remove("changed");
+  void cell.offsetWidth; // restarts the animation
+  cell.classList.add("changed");
+  clearTimeout(Number(cell.dataset.unmark));
+  cell.dataset.unmark = setTimeout(() => cell.classList.remove("changed"), MARKED_MS);
+}
+
+/**
+ * Patches `root` with the [data-part] in `html`. Where cells have come or gone the whole part is replaced, unless
+ * `rowsStay` (a page of a list keeps its rows until the reader asks for others).
+ */
+export function patch(root, html, { rowsStay = false } = {}) {
+  const fresh = new DOMParser().parseFromString(html, "text/html").querySelector("[data-part]");
+  if (!fresh) return;
+  const old = cellsOf(root);
+  const next = cellsOf(fresh);
+  const same = old.size === next.size && [...next.keys()].every((name) => old.has(name));
+  if (same || rowsStay) {
+    for (const [name, cell] of old) {
+      const other = next.get(name);
+      if (other && settled(cell) !== settled(other)) replace(cell, other);
+    }
+  } else {
+    const open = new Set([...root.querySelectorAll("details[open][data-id]")].map((details) => details.dataset.id));
+    root.replaceChildren(...fresh.childNodes);
+    for (const details of root.querySelectorAll("details[data-id]")) details.open = open.has(details.dataset.id);
+    window.htmx?.process(root);
+  }
+  tick(root);
+}

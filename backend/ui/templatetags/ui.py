@@ -1,0 +1,131 @@
+"""What templates need beyond Django's own tags; decisions are made here, not in templates."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import template
+from django.forms import BoundField
+from django.http import HttpRequest
+from django.template import Context
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from backend.accounts.permissions import Permission, allowed
+from backend.devices.models import RawEvent
+from backend.devices.selectors import pipeline_state
+from backend.ui import markup
+from backend.ui.values import ValueRow, instances_html
+
+register = template.Library()
+
+# of a raw event, at most so much is put on a page
+DUMP_BYTES = 4096
+
+register.simple_tag(markup.icon, name="icon")
+register.simple_tag(markup.shape, name="shape")
+register.simple_tag(markup.ago, name="ago")
+register.simple_tag(markup.exact, name="exact")
+register.simple_tag(markup.status_badge, name="status_badge")
+register.simple_tag(markup.observation_badge, name="observation_badge")
+
+
+@dataclass(frozen=True)
+class NavEntry:
+    """One entry of the navigation."""
+
+    label: str
+    url: str
+    current: bool
+
+
+# (label, URL name, URL names that belong to it, who may see it)
+NAVIGATION = (
+    ("Overview", "overview", {"overview", "events", "raw-events"}, Permission.VIEW),
+    ("Devices", "devices", {"devices", "device"}, Permission.VIEW),
+    ("People", "people", {"people", "person-role", "person-active", "person-password"}, Permission.ADMINISTER),
+)
+
+
+@register.simple_tag(takes_context=True)
+def navigation(context: Context) -> list[NavEntry]:
+    """The entries that this person may open; none on pages without a request or for strangers."""
+    request = context.get("request")
+    if not isinstance(request, HttpRequest) or not hasattr(request, "user"):
+        return []
+    match = request.resolver_match
+    here = match.view_name if match else ""
+    return [
+        NavEntry(label, reverse(name), here in names)
+        for label, name, names, permission in NAVIGATION
+        if allowed(request.user, permission)
+    ]
+
+
+@register.inclusion_tag("ui/parts/pipeline.html", takes_context=True)
+def pipeline_banner(context: Context) -> dict[str, Any]:
+    """The banner that says when sync or Leshan is down or behind."""
+    state = context.get("pipeline")
+    return {"pipeline": state or pipeline_state()}
+
+
+@register.simple_tag
+def now_iso() -> str:
+    """The server's clock, for ages that do not depend on the browser's."""
+    return timezone.now().isoformat(timespec="milliseconds")
+
+
+@register.simple_tag
+def label_of(record: Any, name: str) -> str:
+    """The label of a field with choices."""
+    return str(getattr(record, f"get_{name}_display")())
+
+
+@register.filter
+def device_url(endpoint: str) -> str:
+    """The address of a device's page."""
+    return reverse("device", kwargs={"endpoint": endpoint})
+
+
+@register.simple_tag
+def part_url(name: str, endpoint: str) -> str:
+    """The address of a part of a device's page."""
+    return reverse(name, kwargs={"endpoint": endpoint})
+
+
+@register.inclusion_tag("ui/parts/field.html")
+def field(bound: BoundField) -> dict[str, Any]:
+    """A form field with label, help and errors, wired for screen readers."""
+    identifier = bound.id_for_label
+    described = [f"{identifier}-{what}" for what, there in (("help", bound.help_text), ("error", bound.errors)) if there]
+    kind = "form-select" if getattr(bound.field.widget, "input_type", "") == "select" else "form-control"
+    attributes = {"class": kind}
+    if described:
+        attributes["aria-describedby"] = " ".join(described)
+    if bound.errors:
+        attributes["aria-invalid"] = "true"
+    return {"field": bound, "widget": bound.as_widget(attrs=attributes), "identifier": identifier}
+
+
+@register.simple_tag
+def value_of(row: ValueRow) -> SafeString:
+    """The value or values of a resource."""
+    return instances_html(row.entries)
+
+
+@register.inclusion_tag("ui/parts/dump.html")
+def raw_dump(raw: RawEvent) -> dict[str, Any]:
+    """What came, as text and as hex, each on demand."""
+    data = bytes(raw.data)
+    return {
+        "raw": raw,
+        "text": data[:DUMP_BYTES].decode(errors="backslashreplace"),
+        "hex": data[:DUMP_BYTES].hex(" "),
+        "shown": min(len(data), DUMP_BYTES),
+    }
+
+
+@register.inclusion_tag("ui/parts/command.html")
+def command(text: str) -> dict[str, str]:
+    """A command line to copy."""
+    return {"text": text}

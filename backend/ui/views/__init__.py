@@ -1,0 +1,1 @@
+"""Views: thin; what they show comes from selectors, what they do goes to services."""

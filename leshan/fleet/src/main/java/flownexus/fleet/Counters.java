@@ -1,0 +1,22 @@
+package flownexus.fleet;
+
+import java.util.concurrent.atomic.AtomicLong;
+
+/** What happened to one device; see {@link Report} for the meaning of each figure. */
+final class Counters {
+
+    final AtomicLong registrations = new AtomicLong();
+    final AtomicLong refusals = new AtomicLong();
+    final AtomicLong losses = new AtomicLong();
+    final AtomicLong produced = new AtomicLong();
+    final AtomicLong sent = new AtomicLong();
+    final AtomicLong acknowledged = new AtomicLong();
+    final AtomicLong unacknowledged = new AtomicLong();
+    final AtomicLong discarded = new AtomicLong();
+    final AtomicLong sends = new AtomicLong();
+    final AtomicLong wakes = new AtomicLong();
+    final AtomicLong executes = new AtomicLong();
+    final AtomicLong writes = new AtomicLong();
+    final AtomicLong reboots = new AtomicLong();
+    final AtomicLong factoryResets = new AtomicLong();
+}

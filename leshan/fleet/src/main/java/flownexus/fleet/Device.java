@@ -1,0 +1,470 @@
+package flownexus.fleet;
+
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Future;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.random.RandomGenerator;
+
+import org.eclipse.californium.core.coap.EmptyMessage;
+import org.eclipse.californium.core.coap.Request;
+import org.eclipse.californium.core.coap.Response;
+import org.eclipse.californium.core.network.interceptors.MessageInterceptor;
+import org.eclipse.leshan.client.LeshanClient;
+import org.eclipse.leshan.client.LeshanClientBuilder;
+import org.eclipse.leshan.client.object.Security;
+import org.eclipse.leshan.client.object.Server;
+import org.eclipse.leshan.client.resource.LwM2mInstanceEnabler;
+import org.eclipse.leshan.client.resource.LwM2mObjectEnabler;
+import org.eclipse.leshan.client.util.LinkFormatHelper;
+import org.eclipse.leshan.core.CertificateUsage;
+import org.eclipse.leshan.core.LwM2m.LwM2mVersion;
+import org.eclipse.leshan.core.node.LwM2mPath;
+import org.eclipse.leshan.core.request.BindingMode;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** One simulated LwM2M device. */
+final class Device implements NotificationTap {
+
+    private static final Logger LOG = LoggerFactory.getLogger(Device.class);
+
+    static final LwM2mPath TEMPERATURE = new LwM2mPath(3303, 0, SensorInstance.VALUE);
+    static final LwM2mPath HUMIDITY = new LwM2mPath(3304, 0, SensorInstance.VALUE);
+
+    private static final int SHORT_SERVER_ID = 1;
+    private static final Duration HOUSEKEEPING = Duration.ofSeconds(60);
+    private static final Duration HUMIDITY_AT_LEAST = Duration.ofSeconds(10);
+    /** Time for the answer to a reboot command to get out. */
+    private static final Duration BEFORE_REBOOT = Duration.ofMillis(300);
+
+    private final String endpoint;
+    private final Settings settings;
+    private final boolean sleeper;
+    private final SharedThreads threads;
+    private final Radio radio;
+    private final Counters counters = new Counters();
+    private final DeviceClock clock = new DeviceClock();
+
+    private final Climate climate;
+    private final SensorInstance temperature;
+    private final SensorInstance humidity;
+    private final DeviceInstance device;
+    private final ConnectivityInstance connectivity;
+
+    private final DeviceEndpoints endpoints;
+    private final LeshanClient client;
+    private final ValueNotifier notifier;
+    private final SleepCycle cycle;
+    private RegistrationMachine machine;
+    private SampleSender sender;
+
+    private long counter = -1;
+    private long ticks;
+    private long messagesBefore;
+    private volatile String refusal;
+    private volatile Future<?> valueTimer;
+    private volatile Future<?> housekeepingTimer;
+
+    /** @param random the device's own: the same seed makes the same device */
+    Device(String endpoint, int number, boolean sleeper, Credentials credentials, Settings settings,
+            FleetContext context, RandomGenerator random) {
+        this.endpoint = endpoint;
+        this.settings = settings;
+        this.sleeper = sleeper;
+        threads = context.threads();
+        radio = new Radio(threads.radios());
+        Instant now = clock.now();
+
+        climate = new Climate(random);
+        Battery battery = new Battery(random);
+        temperature = new SensorInstance("Cel", -40, 85, settings.counted() ? 0 : climate.temperature(now), now,
+                counters, this::later);
+        humidity = new SensorInstance("%RH", 0, 100, climate.humidity(now), now, counters, this::later);
+        device = new DeviceInstance(String.format("SIM-%06d", number), !sleeper, battery, clock, random, counters,
+                new Actions());
+        connectivity = new ConnectivityInstance(this::localAddress, random, counters);
+
+        notifier = new ValueNotifier(this::nextValue, new NotificationEnds(), counters, settings.counted(),
+                settings.transmitWait().plus(settings.handshakeWait()).plusSeconds(10));
+        cycle = sleeper ? new SleepCycle(threads.timers(), settings.awake(), settings.sleep(), radio,
+                () -> machine.isRegistered() && !sender.isBusy() && !machine.isBusy(),
+                () -> LOG.debug("{}: asleep", endpoint), this::awoke) : null;
+        int port = settings.firstPort() == 0 ? 0 : settings.firstPort() + number - 1;
+        endpoints = new DeviceEndpoints(threads, context.configuration(), radio, port, new Traffic(), this);
+        List<LwM2mObjectEnabler> objects = List.of(object(context, 0, "1.1", security(credentials)),
+                object(context, 1, "1.1", new Server(SHORT_SERVER_ID, settings.lifetime().toSeconds(),
+                        EnumSet.of(BindingMode.U), false, BindingMode.U)),
+                object(context, 3, "1.1", device), object(context, 4, "1.1", connectivity),
+                object(context, 5, "1.0", new FirmwareInstance(counters)),
+                object(context, 6, "1.0", new LocationInstance(now, random, counters)),
+                object(context, 3303, "1.1", temperature), object(context, 3304, "1.1", humidity));
+        client = build(context, objects);
+    }
+
+    private static LwM2mObjectEnabler object(FleetContext context, int id, String version,
+            LwM2mInstanceEnabler instance) {
+        return FixedObject.of(context.models().nearest(id, version), instance);
+    }
+
+    private Security security(Credentials credentials) {
+        String uri = settings.server().toString();
+        if (credentials instanceof Credentials.PreSharedKey psk) {
+            return Security.psk(uri, SHORT_SERVER_ID, psk.identity().getBytes(StandardCharsets.UTF_8), psk.key());
+        }
+        if (credentials instanceof Credentials.Certificate x509) {
+            return Security.x509(uri, SHORT_SERVER_ID, x509.certificate(), x509.key(), x509.authority(),
+                    CertificateUsage.TRUST_ANCHOR_ASSERTION.code);
+        }
+        return Security.noSec(uri, SHORT_SERVER_ID);
+    }
+
+    private LeshanClient build(FleetContext context, List<LwM2mObjectEnabler> objects) {
+        LeshanClientBuilder builder = new LeshanClientBuilder(endpoint);
+        builder.setObjects(objects);
+        builder.setSharedExecutor(threads.timers());
+        builder.setEncoder(context.encoder());
+        builder.setDecoder(context.decoder());
+        builder.setLinkFormatHelper(new LinkFormatHelper(LwM2mVersion.V1_1));
+        builder.setEndpointsProviders(endpoints);
+        builder.setRegistrationEngineFactory((name, tree, manager, uplink, bootstrap, observer, attributes,
+                bootstrapAttributes, formats, executor, links, servers) -> {
+            machine = new RegistrationMachine(endpoint, settings, sleeper, tree, manager, uplink, executor, links,
+                    servers, formats, new Registration());
+            sender = new SampleSender(uplink, settings.transmitWait().plus(settings.handshakeWait()).plusSeconds(5),
+                    counters, new Sends());
+            return machine;
+        });
+        return builder.build();
+    }
+
+    /** Registers, and begins to measure. */
+    void start() {
+        client.start();
+        long interval = settings.interval().toNanos();
+        // not all devices at the same moment
+        long first = (long) (interval * Math.random());
+        valueTimer = threads.timers().scheduleAtFixedRate(this::tick, first, interval, TimeUnit.NANOSECONDS);
+        if (!settings.counted()) {
+            long period = HOUSEKEEPING.toMillis();
+            housekeepingTimer = threads.timers().scheduleAtFixedRate(this::housekeeping,
+                    (long) (period * Math.random()), period, TimeUnit.MILLISECONDS);
+        }
+    }
+
+    private void tick() {
+        try {
+            if (sleeper || settings.send()) {
+                collect();
+                if (!sleeper) {
+                    sender.flush(machine.currentServer());
+                }
+            } else if (machine.isRegistered()) {
+                notifier.due();
+            } else if (!settings.counted()) {
+                measure(false);
+            }
+        } catch (RuntimeException e) {
+            LOG.error("{}: a value was not reported", endpoint, e);
+        }
+    }
+
+    /** A value for the next Send. */
+    private void collect() {
+        if (settings.counted() && sender.isFull()) {
+            // a counter with a hole would look like a loss: rather wait
+            return;
+        }
+        measure(false);
+        Instant time = clock.stamp();
+        sender.collect(new SampleSender.Sample(time, TEMPERATURE, temperature.value()));
+        if (measureHumidity() != null) {
+            sender.collect(new SampleSender.Sample(time, HUMIDITY, humidity.value()));
+        }
+    }
+
+    /** A value for the observers. */
+    private void nextValue(boolean repeat) {
+        if (settings.counted()) {
+            if (!repeat) {
+                measure(false);
+            }
+            temperature.changed(SensorInstance.VALUE);
+            return;
+        }
+        temperature.changed(measure(repeat));
+        int[] humidityChanged = measureHumidity();
+        if (humidityChanged != null) {
+            humidity.changed(humidityChanged);
+        }
+    }
+
+    /** The next temperature, or the next number. Returns the resources that changed. */
+    private synchronized int[] measure(boolean repeat) {
+        Instant now = clock.now();
+        if (repeat) {
+            return temperature.measure(temperature.value(), now);
+        }
+        counters.produced.incrementAndGet();
+        ticks++;
+        return temperature.measure(settings.counted() ? ++counter : climate.temperature(now), now);
+    }
+
+    /** Every fifth interval, but not more often than every ten seconds; never beside a counter. Else null. */
+    private synchronized int[] measureHumidity() {
+        long every = Math.max(5, HUMIDITY_AT_LEAST.dividedBy(settings.interval()));
+        if (settings.counted() || ticks % every != 1) {
+            return null;
+        }
+        counters.produced.incrementAndGet();
+        Instant now = clock.now();
+        return humidity.measure(climate.humidity(now), now);
+    }
+
+    private void housekeeping() {
+        try {
+            long messages = counters.sent.get() + counters.sends.get();
+            int[] changed = device.age(HOUSEKEEPING.toSeconds(), messages - messagesBefore);
+            messagesBefore = messages;
+            int[] signal = connectivity.age();
+            // a sleeper says with its next Send what it has to say, it does not wake for its battery level
+            if (!sleeper && machine.isRegistered()) {
+                device.changed(changed);
+                connectivity.changed(signal);
+            }
+        } catch (RuntimeException e) {
+            LOG.error("{}: housekeeping failed", endpoint, e);
+        }
+    }
+
+    @Override
+    public void notification(Response notification, String path) {
+        boolean value = path.isEmpty() || TEMPERATURE.startWith(new LwM2mPath("/" + path));
+        notifier.track(notification, value);
+    }
+
+    private void awoke() {
+        LOG.debug("{}: awake", endpoint);
+        counters.wakes.incrementAndGet();
+        sender.flush(machine.currentServer());
+    }
+
+    private void later(Runnable task) {
+        later(task, Duration.ZERO);
+    }
+
+    private void later(Runnable task, Duration pause) {
+        try {
+            threads.timers().schedule(task, pause.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (RejectedExecutionException e) {
+            LOG.debug("{}: going down", endpoint);
+        }
+    }
+
+    private String localAddress() {
+        var address = endpoints.localAddress();
+        return address == null ? "" : address.getAddress().getHostAddress();
+    }
+
+    private void restart(boolean toFactorySettings) {
+        LOG.info("{}: {}", endpoint, toFactorySettings ? "factory reset" : "reboot");
+        radio.set(false);
+        if (cycle != null) {
+            cycle.stop();
+        }
+        clock.reset();
+        if (toFactorySettings) {
+            device.factorySettings();
+            temperature.factoryReset();
+            humidity.factoryReset();
+        } else {
+            device.restarted();
+            temperature.resetMinMax();
+            humidity.resetMinMax();
+        }
+        machine.restart(settings.boot());
+    }
+
+    /** Ends the device's own activity. @return done when the server knows, or need not know */
+    CompletableFuture<Void> stop(boolean deregister) {
+        for (Future<?> timer : new Future<?>[] { valueTimer, housekeepingTimer }) {
+            if (timer != null) {
+                timer.cancel(false);
+            }
+        }
+        if (cycle != null) {
+            cycle.stop();
+        }
+        if (deregister) {
+            radio.set(true);
+            return machine.deregister();
+        }
+        machine.stop(false);
+        return CompletableFuture.completedFuture(null);
+    }
+
+    /** Frees the socket. */
+    void destroy() {
+        client.destroy(false);
+    }
+
+    String endpoint() {
+        return endpoint;
+    }
+
+    boolean isRegistered() {
+        return machine.isRegistered();
+    }
+
+    boolean isAsleep() {
+        return cycle != null && cycle.isAsleep();
+    }
+
+    /** Why the last registration failed; null while all is well. */
+    String refusal() {
+        return refusal;
+    }
+
+    Counters counters() {
+        return counters;
+    }
+
+    private final class Registration implements RegistrationMachine.Listener {
+        @Override
+        public void registering() {
+            radio.set(true);
+            if (cycle != null) {
+                cycle.stop();
+            }
+            endpoints.forgetObservations();
+            notifier.reset();
+        }
+
+        @Override
+        public void registered(String registrationId) {
+            counters.registrations.incrementAndGet();
+            refusal = null;
+            LOG.info("{}: registered as {}", endpoint, registrationId);
+            if (cycle != null) {
+                cycle.start();
+            }
+            if (settings.send()) {
+                sender.flush(machine.currentServer());
+            }
+        }
+
+        @Override
+        public void updated() {
+            LOG.debug("{}: registration updated", endpoint);
+        }
+
+        @Override
+        public void refused(String reason, Duration pause) {
+            counters.refusals.incrementAndGet();
+            refusal = reason;
+            LOG.info("{}: refused: {}; next try in {} s", endpoint, reason,
+                    String.format("%.1f", pause.toMillis() / 1000.0));
+        }
+
+        @Override
+        public void lost(String reason) {
+            counters.losses.incrementAndGet();
+            LOG.info("{}: lost: {}", endpoint, reason);
+        }
+    }
+
+    private final class NotificationEnds implements ValueNotifier.Listener {
+        @Override
+        public void unanswered() {
+            machine.lost("no answer to a notification");
+        }
+
+        @Override
+        public void rejected() {
+            // cancelled by the server, or the server has forgotten everything: the Update's answer tells
+            machine.triggerRegistrationUpdate();
+        }
+    }
+
+    private final class Sends implements SampleSender.Listener {
+        @Override
+        public void unanswered(String reason) {
+            machine.lost(reason);
+        }
+
+        @Override
+        public void refused(String reason) {
+            LOG.info("{}: {}", endpoint, reason);
+            machine.triggerRegistrationUpdate();
+        }
+
+        @Override
+        public void drained() {
+            if (sleeper) {
+                machine.triggerRegistrationUpdate();
+            }
+        }
+    }
+
+    private final class Actions implements DeviceInstance.Actions {
+        @Override
+        public void reboot() {
+            Device.this.later(() -> restart(false), BEFORE_REBOOT);
+        }
+
+        @Override
+        public void factoryReset() {
+            Device.this.later(() -> restart(true), BEFORE_REBOOT);
+        }
+
+        @Override
+        public void later(Runnable task) {
+            Device.this.later(task);
+        }
+    }
+
+    /** Every message keeps a sleeper awake. */
+    private final class Traffic implements MessageInterceptor {
+
+        private void seen() {
+            if (cycle != null) {
+                cycle.traffic();
+            }
+        }
+
+        @Override
+        public void sendRequest(Request request) {
+            seen();
+        }
+
+        @Override
+        public void sendResponse(Response response) {
+            seen();
+        }
+
+        @Override
+        public void sendEmptyMessage(EmptyMessage message) {
+            seen();
+        }
+
+        @Override
+        public void receiveRequest(Request request) {
+            seen();
+        }
+
+        @Override
+        public void receiveResponse(Response response) {
+            seen();
+        }
+
+        @Override
+        public void receiveEmptyMessage(EmptyMessage message) {
+            seen();
+        }
+    }
+}

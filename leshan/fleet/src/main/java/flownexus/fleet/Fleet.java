@@ -1,0 +1,124 @@
+package flownexus.fleet;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+
+import flownexus.models.ObjectModels;
+import org.eclipse.californium.core.config.CoapConfig;
+import org.eclipse.californium.elements.config.Configuration;
+import org.eclipse.californium.scandium.config.DtlsConfig;
+import org.eclipse.leshan.core.node.codec.DefaultLwM2mDecoder;
+import org.eclipse.leshan.core.node.codec.DefaultLwM2mEncoder;
+import org.eclipse.leshan.transport.californium.client.endpoint.CaliforniumClientEndpointsProvider;
+import org.eclipse.leshan.transport.californium.client.endpoint.coap.CoapClientProtocolProvider;
+import org.eclipse.leshan.transport.californium.client.endpoint.coaps.CoapsClientProtocolProvider;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Simulated devices in one process, on shared threads. */
+final class Fleet implements AutoCloseable {
+
+    private static final Logger LOG = LoggerFactory.getLogger(Fleet.class);
+
+    /** Largest firmware package that a device would take; Californium's own limit is 8 KiB. */
+    private static final int MAX_BODY = 16 * 1024 * 1024;
+    private static final int BLOCK = 1024;
+
+    private final Settings settings;
+    private final SharedThreads threads;
+    private final List<Device> devices = new ArrayList<>();
+
+    /** @throws IllegalArgumentException with one line for the user if names or credentials are of no use */
+    Fleet(Settings settings, ObjectModels models) throws IOException {
+        this.settings = settings;
+        String[] names = new EndpointPattern(settings.endpoints()).names(settings.count());
+        List<Credentials> credentials = new ArrayList<>();
+        for (String name : names) {
+            credentials.add(switch (settings.mode()) {
+            case X509 -> Credentials.loadCertificate(settings.credentials(), name);
+            case PSK -> Credentials.loadPsk(settings.credentials(), name);
+            case NOSEC -> new Credentials.None();
+            });
+        }
+        threads = new SharedThreads();
+        FleetContext context = new FleetContext(threads, configuration(settings), models,
+                new DefaultLwM2mEncoder(), new DefaultLwM2mDecoder());
+        SplittableRandom seeds = new SplittableRandom(settings.seed());
+        for (int i = 0; i < names.length; i++) {
+            boolean sleeper = i >= names.length - settings.sleepers();
+            devices.add(new Device(names[i], i + 1, sleeper, credentials.get(i), settings, context, seeds.split()));
+        }
+    }
+
+    private static Configuration configuration(Settings settings) {
+        Configuration configuration = new CaliforniumClientEndpointsProvider.Builder(new CoapClientProtocolProvider(),
+                new CoapsClientProtocolProvider()).createDefaultConfiguration();
+        configuration.set(CoapConfig.ACK_TIMEOUT, (int) settings.ackTimeout().toMillis(), TimeUnit.MILLISECONDS);
+        configuration.set(CoapConfig.MAX_RETRANSMIT, settings.maxRetransmit());
+        configuration.set(CoapConfig.MAX_RESOURCE_BODY_SIZE, MAX_BODY);
+        configuration.set(CoapConfig.PREFERRED_BLOCK_SIZE, BLOCK);
+        configuration.set(DtlsConfig.DTLS_RETRANSMISSION_TIMEOUT, (int) settings.dtlsTimeout().toMillis(),
+                TimeUnit.MILLISECONDS);
+        configuration.set(DtlsConfig.DTLS_MAX_RETRANSMISSIONS, settings.dtlsMaxRetransmissions());
+        // a client needs no id of its own (length 0) to use the server's; without a length the extension is off
+        configuration.set(DtlsConfig.DTLS_CONNECTION_ID_LENGTH, settings.connectionId() ? 0 : null);
+        // the fleet's own receiver hands the datagrams over
+        configuration.set(DtlsConfig.DTLS_RECEIVER_THREAD_COUNT, 0);
+        return configuration;
+    }
+
+    /** Starts the devices at the wanted rate; returns when all have been started, registered or not. */
+    void start() throws InterruptedException {
+        CountDownLatch started = new CountDownLatch(devices.size());
+        for (int i = 0; i < devices.size(); i++) {
+            Device device = devices.get(i);
+            threads.timers().schedule(() -> {
+                try {
+                    device.start();
+                } catch (RuntimeException e) {
+                    LOG.error("{}: cannot start: {}", device.endpoint(), Failures.describe(e));
+                } finally {
+                    started.countDown();
+                }
+            }, i * 1_000_000L / settings.startRate(), TimeUnit.MICROSECONDS);
+        }
+        started.await();
+    }
+
+    List<Device> devices() {
+        return devices;
+    }
+
+    SharedThreads threads() {
+        return threads;
+    }
+
+    /** Stops every device; where wanted each says so to the server, for which it has the given time. */
+    void stop(boolean deregister, long timeoutMillis) {
+        CompletableFuture<?>[] stopped = devices.stream().map(device -> device.stop(deregister))
+                .toArray(CompletableFuture[]::new);
+        try {
+            CompletableFuture.allOf(stopped).get(timeoutMillis, TimeUnit.MILLISECONDS);
+        } catch (TimeoutException e) {
+            LOG.info("not every device could deregister in time");
+        } catch (ExecutionException e) {
+            LOG.warn("deregistration failed: {}", Failures.describe(e));
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        stop(false, 0);
+        devices.forEach(Device::destroy);
+        threads.close();
+    }
+}

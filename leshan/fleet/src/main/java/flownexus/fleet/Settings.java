@@ -1,0 +1,49 @@
+package flownexus.fleet;
+
+import java.net.URI;
+import java.nio.file.Path;
+import java.time.Duration;
+
+/**
+ * How a fleet behaves. Durations are the devices' own time; see the command line's help for the meaning of each.
+ *
+ * @param server {@code coap://} or {@code coaps://}
+ * @param firstPort local UDP port of device 1, counted up from there; 0 for any
+ * @param interval between two values of one device
+ * @param updatePeriod between registration updates; null: well before the lifetime ends
+ * @param report null: no report
+ */
+record Settings(URI server, Mode mode, Path credentials, int count, String endpoints, Duration interval, int sleepers,
+        Duration awake, Duration sleep, boolean send, boolean counted, Path report, Duration lifetime,
+        Duration updatePeriod, long seed, Duration ackTimeout, int maxRetransmit, Duration dtlsTimeout,
+        int dtlsMaxRetransmissions, int firstPort, int startRate, boolean connectionId, Duration backoff,
+        Duration backoffMax, Duration boot, boolean deregister) {
+
+    /** How a device proves its name. */
+    enum Mode {
+        X509, PSK, NOSEC
+    }
+
+    /**
+     * The longest time that a confirmable message takes to be given up (RFC 7252, 4.8.2: MAX_TRANSMIT_WAIT with the
+     * default random factor of 1.5).
+     */
+    Duration transmitWait() {
+        return ackTimeout.multipliedBy((1L << maxRetransmit + 1) - 1).multipliedBy(3).dividedBy(2);
+    }
+
+    /** The longest time that one flight of a handshake takes to be given up. */
+    Duration handshakeWait() {
+        return dtlsTimeout.multipliedBy((1L << dtlsMaxRetransmissions + 1) - 1);
+    }
+
+    /** When a registration is updated without a reason. */
+    Duration effectiveUpdatePeriod(Duration actualLifetime) {
+        if (updatePeriod != null) {
+            return updatePeriod;
+        }
+        Duration early = actualLifetime.minus(transmitWait()).minusSeconds(10);
+        Duration half = actualLifetime.dividedBy(2);
+        return early.compareTo(half) > 0 ? early : half;
+    }
+}

@@ -1,0 +1,95 @@
+package flownexus.fleet;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Path;
+import java.time.Duration;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine;
+
+class CommandLineTest {
+
+    /** What the command line stands for. */
+    static Settings settings(String... arguments) {
+        Main main = new Main();
+        // a later flag replaces an earlier one, so that tests can vary a common line
+        new CommandLine(main).setOverwrittenOptionsAllowed(true).parseArgs(arguments);
+        return main.settings();
+    }
+
+    @Test
+    void defaults() {
+        Settings settings = settings("--server", "coap://127.0.0.1");
+        assertEquals(Settings.Mode.NOSEC, settings.mode());
+        assertEquals(3, settings.count());
+        assertEquals(Duration.ofSeconds(2), settings.interval());
+        assertEquals(Duration.ofSeconds(2), settings.dtlsTimeout());
+        assertEquals(4, settings.dtlsMaxRetransmissions());
+        assertEquals(Duration.ofSeconds(93), settings.transmitWait());
+        assertEquals(Duration.ofSeconds(197), settings.effectiveUpdatePeriod(settings.lifetime()));
+        assertTrue(settings.connectionId());
+    }
+
+    @Test
+    void flagsAreTaken(@TempDir Path folder) {
+        Settings settings = settings("--server", "coaps://localhost:7000", "--credentials", folder.toString(),
+                "--interval", "0.0166", "--ack-timeout", "0.5", "--max-retransmit", "1", "--no-connection-id",
+                "--update-period", "7", "--lifetime", "60");
+        assertEquals(Settings.Mode.X509, settings.mode());
+        assertEquals(Duration.ofNanos(16_600_000), settings.interval());
+        assertEquals(Duration.ofMillis(2250), settings.transmitWait());
+        assertEquals(Duration.ofMillis(1500), settings.handshakeWait());
+        assertEquals(Duration.ofSeconds(7), settings.effectiveUpdatePeriod(settings.lifetime()));
+        assertFalse(settings.connectionId());
+    }
+
+    @Test
+    void aShortLifetimeIsRenewedAtItsHalf() {
+        Settings settings = settings("--server", "coap://127.0.0.1", "--lifetime", "60");
+        assertEquals(Duration.ofSeconds(30), settings.effectiveUpdatePeriod(settings.lifetime()));
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            --server http://localhost                          | --server: 'http://localhost' is not
+            --server coaps:nothing                             | --server: 'coaps:nothing' is not
+            --server coaps://localhost                         | --credentials DIR is needed for x509
+            --server coaps://localhost --credentials /nowhere  | --credentials: /nowhere is not a folder
+            --server coaps://localhost --mode nosec            | --mode nosec needs a coap:// server
+            --server coap://localhost --mode psk               | --mode psk needs a coaps:// server
+            --server coap://localhost --mode rpk               | --mode: x509, psk or nosec, not 'rpk'
+            --server coap://localhost --count 0                | --count must be at least 1
+            --server coap://localhost --sleepers 4             | --sleepers: there are only 3 devices
+            --server coap://localhost --interval 0             | --interval: 0.001 to
+            --server coap://localhost --max-retransmit 11      | --max-retransmit must be at most 10
+            --server coap://localhost --ports 65534            | --ports must be at most 65535
+            --server coap://localhost --backoff 9 --backoff-max 8 | --backoff-max must not be less
+            """)
+    void mistakesAreNamed(String arguments, String message) {
+        var exception = assertThrows(IllegalArgumentException.class, () -> settings(arguments.split(" ")));
+        assertTrue(exception.getMessage().startsWith(message), exception.getMessage());
+        assertEquals(1, exception.getMessage().lines().count());
+    }
+
+    @ParameterizedTest
+    @CsvSource({ "sim-{n},7,sim-7", "a{n:04}b,7,a0007b", "{n:2},123,123", "{n}/{n:3},5,5/005", "häus $1 {n},1,häus $1 1" })
+    void namesFollowThePattern(String pattern, int number, String name) {
+        assertEquals(name, new EndpointPattern(pattern).name(number));
+    }
+
+    @Test
+    void namesMustDiffer() {
+        assertArrayEquals(new String[] { "only" }, new EndpointPattern("only").names(1));
+        assertThrows(IllegalArgumentException.class, () -> new EndpointPattern("only").names(2));
+        assertThrows(IllegalArgumentException.class, () -> new EndpointPattern("sim-{n:x}"));
+        assertThrows(IllegalArgumentException.class, () -> new EndpointPattern(" "));
+    }
+}

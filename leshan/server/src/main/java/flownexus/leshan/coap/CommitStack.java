@@ -1,0 +1,63 @@
+package flownexus.leshan.coap;
+
+import org.eclipse.californium.core.coap.CoAP.Type;
+import org.eclipse.californium.core.coap.EmptyMessage;
+import org.eclipse.californium.core.coap.Response;
+import org.eclipse.californium.core.network.Exchange;
+import org.eclipse.californium.core.network.Outbox;
+import org.eclipse.californium.core.network.stack.BaseCoapStack;
+import org.eclipse.californium.core.network.stack.BlockwiseLayer;
+import org.eclipse.californium.core.network.stack.ExchangeCleanupLayer;
+import org.eclipse.californium.core.network.stack.Layer;
+import org.eclipse.californium.core.network.stack.ObserveLayer;
+import org.eclipse.californium.core.network.stack.ReliabilityLayer;
+import org.eclipse.californium.elements.EndpointContextMatcher;
+import org.eclipse.californium.elements.config.Configuration;
+
+/**
+ * Californium's stack for UDP, but a confirmable notification is acknowledged only when it is stored: until then its sender
+ * will repeat it (RFC 7252, 4.2), so that none is lost with this process.
+ */
+final class CommitStack extends BaseCoapStack {
+
+    CommitStack(String tag, Configuration config, EndpointContextMatcher matcher, Outbox outbox) {
+        super(outbox);
+        setLayers(new Layer[] { new ExchangeCleanupLayer(config), new ObserveLayer(config),
+                new BlockwiseLayer(tag, false, config, matcher), new LateAcknowledgement(config) });
+    }
+
+    private static final class LateAcknowledgement extends ReliabilityLayer {
+
+        LateAcknowledgement(Configuration config) {
+            super(config);
+        }
+
+        @Override
+        public void receiveResponse(Exchange exchange, Response response) {
+            if (isWholeNotification(exchange, response)) {
+                HeldAcknowledgement.around(() -> super.receiveResponse(exchange, response));
+            } else {
+                super.receiveResponse(exchange, response);
+            }
+        }
+
+        /** The base class acknowledges before it delivers: this is where that is caught. */
+        @Override
+        public void sendEmptyMessage(Exchange exchange, EmptyMessage message) {
+            boolean held = message.getType() == Type.ACK && HeldAcknowledgement
+                    .hold(() -> exchange.execute(() -> super.sendEmptyMessage(exchange, message)));
+            if (!held) {
+                super.sendEmptyMessage(exchange, message);
+            }
+        }
+
+        /**
+         * The first block of a longer notification is acknowledged at once: its sender may not serve the other blocks before.
+         * A repetition is for the base class, which is silent as long as the first was not acknowledged.
+         */
+        private static boolean isWholeNotification(Exchange exchange, Response response) {
+            return response.getType() == Type.CON && exchange.isNotification() && !response.isDuplicate()
+                    && !response.getOptions().hasBlock2();
+        }
+    }
+}

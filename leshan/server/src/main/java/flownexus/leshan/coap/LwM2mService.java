@@ -1,0 +1,329 @@
+package flownexus.leshan.coap;
+
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.security.cert.X509Certificate;
+import java.util.Collection;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+
+import org.eclipse.californium.core.config.CoapConfig;
+import org.eclipse.californium.core.config.CoapConfig.TrackerMode;
+import org.eclipse.californium.elements.auth.PreSharedKeyIdentity;
+import org.eclipse.californium.elements.config.Configuration;
+import org.eclipse.californium.elements.config.SystemConfig;
+import org.eclipse.californium.elements.config.UdpConfig;
+import org.eclipse.californium.scandium.DTLSConnector;
+import org.eclipse.californium.scandium.config.DtlsConfig;
+import org.eclipse.californium.scandium.config.DtlsConfig.DtlsRole;
+import org.eclipse.californium.scandium.config.DtlsConnectorConfig;
+import org.eclipse.californium.scandium.dtls.CertificateType;
+import org.eclipse.californium.scandium.dtls.cipher.CipherSuite;
+import org.eclipse.californium.scandium.dtls.x509.SingleCertificateProvider;
+import org.eclipse.leshan.core.model.LwM2mModel;
+import org.eclipse.leshan.core.node.codec.DefaultLwM2mDecoder;
+import org.eclipse.leshan.core.node.codec.DefaultLwM2mEncoder;
+import org.eclipse.leshan.core.observation.Observation;
+import org.eclipse.leshan.core.peer.LwM2mIdentity;
+import org.eclipse.leshan.server.LeshanServer;
+import org.eclipse.leshan.server.LeshanServerBuilder;
+import org.eclipse.leshan.server.registration.Deregistration;
+import org.eclipse.leshan.server.registration.InMemoryRegistrationStore;
+import org.eclipse.leshan.server.registration.Registration;
+import org.eclipse.leshan.server.registration.RegistrationListener;
+import org.eclipse.leshan.server.registration.RegistrationServiceImpl;
+import org.eclipse.leshan.server.registration.RegistrationUpdate;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import flownexus.leshan.events.EventLog;
+import flownexus.leshan.json.RegistrationWriter;
+import flownexus.leshan.presence.PresenceService;
+import flownexus.leshan.security.Certificates;
+import flownexus.leshan.security.ClientCertificateVerifier;
+import flownexus.leshan.security.Credential;
+import flownexus.leshan.security.CredentialStore;
+import flownexus.leshan.security.DtlsGuard;
+import flownexus.leshan.security.EndpointAuthorizer;
+import flownexus.leshan.security.Refusals;
+import flownexus.leshan.security.ServerIdentity;
+import flownexus.models.ObjectModels;
+
+/** The LwM2M server: Leshan, put together with our endpoints, rules and events. */
+public final class LwM2mService {
+
+    private static final Logger LOG = LoggerFactory.getLogger(LwM2mService.class);
+
+    /** Bounds a Send, a block-wise read and a block-wise notification; Californium's default of 8 KiB loses real ones. */
+    private static final int MAX_BODY_BYTES = 4 << 20;
+    private static final int CONNECTION_ID_BYTES = 6;
+    private static final long CLEAN_PERIOD_SECONDS = 2;
+    private static final long CERTIFICATE_SWEEP_SECONDS = 20;
+
+    /** Ordered by preference; CCM_8 is what constrained devices have. */
+    private static final List<CipherSuite> CIPHER_SUITES = List.of(
+            CipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, CipherSuite.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+            CipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_CCM, CipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8,
+            CipherSuite.TLS_ECDHE_PSK_WITH_AES_128_GCM_SHA256, CipherSuite.TLS_ECDHE_PSK_WITH_AES_128_CCM_SHA256,
+            CipherSuite.TLS_ECDHE_PSK_WITH_AES_128_CCM_8_SHA256, CipherSuite.TLS_PSK_WITH_AES_128_GCM_SHA256,
+            CipherSuite.TLS_PSK_WITH_AES_128_CCM, CipherSuite.TLS_PSK_WITH_AES_128_CCM_8,
+            CipherSuite.TLS_PSK_WITH_AES_128_CBC_SHA256);
+
+    /**
+     * What the service needs to know.
+     *
+     * @param coapsAddresses where DTLS is opened
+     * @param coapAddresses where plain CoAP is opened; may be empty
+     * @param lab whether unknown names are admitted over plain CoAP
+     */
+    public record Settings(ServerIdentity identity, List<InetSocketAddress> coapsAddresses,
+            List<InetSocketAddress> coapAddresses, boolean lab) {
+    }
+
+    private final EventLog events;
+    private final PresenceService presence;
+    private final RegistrationWriter writer;
+    private final InMemoryRegistrationStore store;
+    private final DeviceEndpoints endpoints;
+    private final LeshanServer server;
+    private final RegistrationServiceImpl registrations;
+    private final Set<String> revoking = ConcurrentHashMap.newKeySet();
+    private final ScheduledExecutorService timer;
+    private volatile boolean coapsOpen;
+
+    /** @param timer for what happens later or again and again; must be the same as the presence service's */
+    public LwM2mService(Settings settings, ObjectModels models, CredentialStore credentials, EventLog events,
+            Refusals refusals, PresenceService presence, ScheduledExecutorService timer) {
+        this.events = events;
+        this.presence = presence;
+        this.timer = timer;
+        this.writer = new RegistrationWriter(presence::isSleeping);
+        this.store = new InMemoryRegistrationStore(new ScheduledThreadPoolExecutor(1,
+                task -> new Thread(task, "registrations")), CLEAN_PERIOD_SECONDS);
+        Configuration configuration = configuration();
+        this.endpoints = new DeviceEndpoints(configuration, settings.coapsAddresses(), settings.coapAddresses(),
+                dtls(configuration, settings.identity(), credentials, refusals), events, refusals,
+                leshan -> new MessageWatch(leshan.getRegistrationStore(), events, presence::heard));
+        this.server = new LeshanServerBuilder()
+                .setEndpointsProviders(endpoints)
+                .setRegistrationStore(store)
+                .setAuthorizer(new EndpointAuthorizer(credentials, refusals, settings.lab()))
+                .setObjectModelProvider(new NearestModelProvider(models))
+                .setEncoder(new DefaultLwM2mEncoder(false))
+                .setDecoder(new DefaultLwM2mDecoder(true))
+                .disableQueueModeSupport()
+                .build();
+        this.registrations = (RegistrationServiceImpl) server.getRegistrationService();
+        registrations.addListener(new Listener());
+        credentials.addListener(this::credentialChanged);
+    }
+
+    private static Configuration configuration() {
+        Configuration configuration = new Configuration(SystemConfig.DEFINITIONS, CoapConfig.DEFINITIONS,
+                UdpConfig.DEFINITIONS, DtlsConfig.DEFINITIONS);
+        configuration.set(CoapConfig.MID_TRACKER, TrackerMode.NULL);
+        configuration.set(CoapConfig.MAX_RESOURCE_BODY_SIZE, MAX_BODY_BYTES);
+        configuration.set(CoapConfig.PREFERRED_BLOCK_SIZE, 1024);
+        configuration.set(CoapConfig.MAX_MESSAGE_SIZE, 1024);
+        configuration.set(DtlsConfig.DTLS_ROLE, DtlsRole.SERVER_ONLY);
+        configuration.set(DtlsConfig.DTLS_CONNECTION_ID_LENGTH, CONNECTION_ID_BYTES);
+        configuration.set(DtlsConfig.DTLS_RECOMMENDED_CIPHER_SUITES_ONLY, false);
+        configuration.set(DtlsConfig.DTLS_CIPHER_SUITES, CIPHER_SUITES);
+        configuration.set(DtlsConfig.DTLS_REMOVE_STALE_DOUBLE_PRINCIPALS, false);
+        return configuration;
+    }
+
+    private static DtlsConnectorConfig.Builder dtls(Configuration configuration, ServerIdentity identity,
+            CredentialStore credentials, Refusals refusals) {
+        DtlsGuard guard = new DtlsGuard(credentials, refusals);
+        return DtlsConnectorConfig.builder(configuration)
+                .setPskStore(guard)
+                .setSessionListener(guard)
+                .setCertificateIdentityProvider(new SingleCertificateProvider(identity.key(),
+                        identity.chain().toArray(X509Certificate[]::new), CertificateType.X_509))
+                .setCertificateVerifier(new ClientCertificateVerifier(identity.anchors(), credentials, refusals));
+    }
+
+    /** Opens plain CoAP, and everything but DTLS. */
+    public void start() {
+        server.start();
+        timer.scheduleWithFixedDelay(this::sweepCertificates, CERTIFICATE_SWEEP_SECONDS, CERTIFICATE_SWEEP_SECONDS,
+                TimeUnit.SECONDS);
+    }
+
+    /** Opens DTLS, if it is not open. */
+    public synchronized void openCoaps() {
+        if (!coapsOpen) {
+            endpoints.openCoaps();
+            coapsOpen = true;
+        }
+    }
+
+    public boolean isCoapsOpen() {
+        return coapsOpen;
+    }
+
+    public void stop() {
+        server.destroy();
+    }
+
+    public LeshanServer leshan() {
+        return server;
+    }
+
+    public RegistrationWriter writer() {
+        return writer;
+    }
+
+    /** The registration of an endpoint, or null. */
+    public Registration registration(String endpoint) {
+        return registrations.getByEndpoint(endpoint);
+    }
+
+    public Iterator<Registration> registrations() {
+        return registrations.getAllRegistrations();
+    }
+
+    /** The models of a client's objects. */
+    public LwM2mModel model(Registration registration) {
+        return server.getModelProvider().getObjectModel(registration);
+    }
+
+    public boolean isSleeping(Registration registration) {
+        return presence.isSleeping(registration);
+    }
+
+    /** Sets a device's awake window; see {@link PresenceService#setWindow}. */
+    public void setAwakeWindow(String endpoint, int seconds) throws IOException {
+        presence.setWindow(endpoint, seconds);
+    }
+
+    private void credentialChanged(Credential before, Credential after) {
+        if (before == null) {
+            return;
+        }
+        Registration registration = registration(before.endpoint());
+        String certificate = registration == null ? null
+                : registration.getCustomRegistrationData().get(EndpointAuthorizer.CERTIFICATE);
+        boolean stillGood = after != null && after.mode() == before.mode()
+                && (after.mode() != Credential.Mode.PSK || after.equals(before))
+                && (certificate == null || after.accepts(certificate));
+        endConnections(before, after);
+        if (registration != null && !stillGood) {
+            revoke(registration);
+        }
+    }
+
+    /** Ends the DTLS connections that were made with a credential and may no longer be. */
+    private void endConnections(Credential before, Credential after) {
+        boolean sameKey = before.equals(after);
+        for (DTLSConnector connector : endpoints.dtlsConnectors()) {
+            connector.startTerminateConnectionsForPrincipal(principal -> {
+                if (principal instanceof PreSharedKeyIdentity psk) {
+                    return !sameKey && psk.getIdentity().equals(before.pskIdentity());
+                }
+                X509Certificate certificate = PeerIdentities.certificate(principal);
+                if (certificate == null || !before.endpoint().equals(PeerIdentities.commonName(certificate))) {
+                    return false;
+                }
+                return after == null || after.mode() != Credential.Mode.X509
+                        || !after.accepts(Certificates.sha256(certificate));
+            });
+        }
+    }
+
+    private void revoke(Registration registration) {
+        revoking.add(registration.getId());
+        try {
+            Deregistration removed = store.removeRegistration(registration.getId());
+            if (removed != null) {
+                registrations.fireUnregistered(removed.getRegistration(), removed.getObservations(), null);
+            }
+        } finally {
+            revoking.remove(registration.getId());
+        }
+    }
+
+    /** Ends what lives on certificates that have expired since they were checked. */
+    private void sweepCertificates() {
+        try {
+            Set<String> expired = ConcurrentHashMap.newKeySet();
+            for (DTLSConnector connector : endpoints.dtlsConnectors()) {
+                connector.startTerminateConnectionsForPrincipal(principal -> {
+                    X509Certificate certificate = PeerIdentities.certificate(principal);
+                    if (certificate == null || certificate.getNotAfter().getTime() > System.currentTimeMillis()) {
+                        return false;
+                    }
+                    if (expired.add(Certificates.sha256(certificate))) {
+                        timer.execute(() -> certificateExpired(certificate));
+                    }
+                    return true;
+                });
+            }
+        } catch (RuntimeException e) {
+            LOG.error("looking for expired certificates", e);
+        }
+    }
+
+    private void certificateExpired(X509Certificate certificate) {
+        Registration registration = registration(String.valueOf(PeerIdentities.commonName(certificate)));
+        if (registration != null && Certificates.sha256(certificate)
+                .equals(registration.getCustomRegistrationData().get(EndpointAuthorizer.CERTIFICATE))) {
+            LOG.warn("the certificate of '{}' has expired: its connection is ended", registration.getEndpoint());
+            revoke(registration);
+        }
+    }
+
+    private final class Listener implements RegistrationListener {
+
+        @Override
+        public void registered(Registration registration, Registration previous, Collection<Observation> observations) {
+            presence.registered(registration);
+            events.publish("REGISTRATION", registration.getEndpoint(), peer(registration),
+                    json -> writer.write(json, registration));
+        }
+
+        @Override
+        public void updated(RegistrationUpdate update, Registration registration, Registration previous) {
+            presence.updated(previous, registration);
+            events.publish("UPDATED", registration.getEndpoint(), peer(registration), json -> {
+                json.writeStartObject();
+                json.writeFieldName("registration");
+                writer.write(json, registration);
+                json.writeFieldName("update");
+                RegistrationWriter.write(json, update);
+                json.writeEndObject();
+            });
+        }
+
+        @Override
+        public void unregistered(Registration registration, Collection<Observation> observations, boolean expired,
+                Registration replacement) {
+            presence.unregistered(registration);
+            String reason = expired ? "expired" : "deregistered";
+            if (replacement != null) {
+                reason = "replaced";
+            } else if (revoking.contains(registration.getId())) {
+                reason = "revoked";
+            }
+            String why = reason;
+            events.publish("DEREGISTRATION", registration.getEndpoint(), why, json -> {
+                json.writeStartObject();
+                writer.writeFields(json, registration);
+                json.writeStringField("reason", why);
+                json.writeEndObject();
+            });
+        }
+
+        private String peer(Registration registration) {
+            LwM2mIdentity identity = registration.getClientTransportData().getIdentity();
+            return registration.getAddress().getHostAddress() + ":" + registration.getPort()
+                    + (identity.isSecure() ? "" : " (plain CoAP)");
+        }
+    }
+}

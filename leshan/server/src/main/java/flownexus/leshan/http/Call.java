@@ -1,0 +1,107 @@
+package flownexus.leshan.http;
+
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Consumer;
+
+import org.eclipse.jetty.http.HttpHeader;
+import org.eclipse.jetty.io.Content;
+import org.eclipse.jetty.server.Request;
+import org.eclipse.jetty.server.Response;
+import org.eclipse.jetty.util.Callback;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import flownexus.leshan.json.Json;
+
+/** One HTTP request and its answer, which is given once, at any time, from any thread. */
+final class Call {
+
+    private static final Logger LOG = LoggerFactory.getLogger(Call.class);
+
+    private static final int MAX_BODY_BYTES = 128 << 20;
+
+    final Request request;
+    final Response response;
+    final Callback callback;
+    /** The decoded segments below {@code /api/NAME}. */
+    final List<String> path;
+    /** The decoded query. */
+    final Map<String, String> query;
+    private final AtomicBoolean answered = new AtomicBoolean();
+
+    Call(Request request, Response response, Callback callback, List<String> path, Map<String, String> query) {
+        this.request = request;
+        this.response = response;
+        this.callback = callback;
+        this.path = path;
+        this.query = query;
+        // waiting for a device is not idling
+        request.addIdleTimeoutListener(timeout -> false);
+    }
+
+    String method() {
+        return request.getMethod();
+    }
+
+    /** The content type without parameters, in lower case; empty if there is none. */
+    String contentType() {
+        String type = request.getHeaders().get(HttpHeader.CONTENT_TYPE);
+        if (type == null) {
+            return "";
+        }
+        int semicolon = type.indexOf(';');
+        return (semicolon < 0 ? type : type.substring(0, semicolon)).strip().toLowerCase();
+    }
+
+    /** Reads the body without blocking, then goes on with it; what that throws becomes the answer. */
+    void withBody(Consumer<byte[]> next) {
+        if (request.getLength() > MAX_BODY_BYTES) {
+            text(413, "the body is larger than " + (MAX_BODY_BYTES >> 20) + " MiB");
+            return;
+        }
+        Content.Source.asByteArrayAsync(request, MAX_BODY_BYTES).whenComplete((body, error) -> {
+            if (error != null) {
+                text(400, "the body cannot be read: " + error.getMessage());
+                return;
+            }
+            try {
+                next.accept(body);
+            } catch (RuntimeException e) {
+                failed(e);
+            }
+        });
+    }
+
+    void json(Json.Writer writer) {
+        answer(200, "application/json", Json.bytes(writer));
+    }
+
+    void text(int status, String message) {
+        answer(status, "text/plain; charset=utf-8", message.getBytes(StandardCharsets.UTF_8));
+    }
+
+    void empty(int status) {
+        answer(status, null, new byte[0]);
+    }
+
+    void failed(Throwable error) {
+        LOG.warn("{} {}", request.getMethod(), request.getHttpURI(), error);
+        text(500, "Unexpected exception: " + error.getMessage());
+    }
+
+    private void answer(int status, String type, byte[] body) {
+        if (!answered.compareAndSet(false, true)) {
+            return;
+        }
+        response.setStatus(status);
+        if (type != null) {
+            response.getHeaders().put(HttpHeader.CONTENT_TYPE, type);
+        }
+        response.getHeaders().put(HttpHeader.CONTENT_LENGTH, body.length);
+        response.write(true, ByteBuffer.wrap(body), callback);
+    }
+}

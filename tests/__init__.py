@@ -1,0 +1,1 @@
+"""The tests: unit, integration (real processes), browser."""

@@ -1,0 +1,56 @@
+"""A person with a browser: signs in through the login page and keeps the session."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+from tests.support.events import Event, parse_stream
+
+
+class Person:
+    """Someone who is signed in at the web app."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.http = requests.Session()
+
+    def sign_in(self, name: str, password: str) -> "Person":
+        """As by hand: the form with its hidden token, then the page that it leads to."""
+        page = self.http.get(f"{self.url}/accounts/login/", timeout=20)
+        assert page.status_code == 200
+        token = re.search(r'name="csrfmiddlewaretoken"\s+value="([^"]+)"', page.text)
+        assert token is not None, page.text
+        answer = self.http.post(
+            f"{self.url}/accounts/login/",
+            data={"login": name, "password": password, "csrfmiddlewaretoken": token[1]},
+            headers={"Referer": f"{self.url}/accounts/login/"},
+            timeout=20,
+        )
+        assert answer.status_code == 200, f"{answer.status_code} {answer.url}"
+        assert "sessionid" in self.http.cookies, f"not signed in: {answer.url}"
+        return self
+
+    def page(self, path: str) -> requests.Response:
+        """A page."""
+        return self.http.get(self.url + path, timeout=20)
+
+    def api(self, path: str, **parameters: Any) -> Any:
+        """The JSON under /api/v1; anything but 200 is an error."""
+        answer = self.http.get(f"{self.url}/api/v1{path}", params=parameters, timeout=20)
+        assert answer.status_code == 200, f"{answer.url}: {answer.status_code} {answer.text[:500]}"
+        return answer.json()
+
+    def device(self, endpoint: str) -> Any:
+        """One device."""
+        return self.api(f"/devices/{quote(endpoint, safe='')}")
+
+    def live(self, *, timeout: float = 20.0, **parameters: Any) -> Iterator[Event]:
+        """The live feed; ends with a `requests` error where it is silent for `timeout` seconds."""
+        with self.http.get(
+            f"{self.url}/api/v1/live", params=parameters, stream=True, timeout=(10, timeout)
+        ) as response:
+            assert response.status_code == 200, response.text
+            yield from parse_stream(response.iter_content(chunk_size=None))

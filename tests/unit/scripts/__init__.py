@@ -1,0 +1,1 @@
+"""The set-up and the supervisor behind scripts/run."""

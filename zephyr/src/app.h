@@ -1,0 +1,66 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ */
+
+#ifndef FLOWNEXUS_APP_H
+#define FLOWNEXUS_APP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <zephyr/net/lwm2m.h>
+
+/** Room for an endpoint name and its terminating NUL. */
+#define ENDPOINT_SIZE CONFIG_LWM2M_RD_CLIENT_ENDPOINT_NAME_MAX_LENGTH
+
+/** What differs from device to device; "" means: derive it. */
+struct app_settings {
+	/** URI of the server, coaps://HOST[:PORT]. */
+	const char *server;
+	/** Name that the server's certificate must carry; "": HOST. */
+	const char *server_name;
+	/** Endpoint name; "": the certificate's CN or the PSK identity. */
+	const char *endpoint;
+	/** Folder of the credentials, where they are read from files. */
+	const char *credentials;
+};
+
+/** Kconfig's values, or those of the command line on native_sim. */
+extern struct app_settings app_settings;
+
+/**
+ * Reads one credential, for instance "cert.der".
+ *
+ * @param name File name in the folder of the device's credentials
+ * @param buf Where to put it
+ * @param size Size of buf in bytes
+ *
+ * @return Its length in bytes; -ENOENT if there is none, -EFBIG if it is longer than size
+ */
+int credentials_read(const char *name, uint8_t *buf, size_t size);
+
+/**
+ * Fills the Security object (0) and makes ctx check its server.
+ *
+ * @param ctx LwM2M context, before lwm2m_rd_client_start()
+ * @param endpoint Receives the endpoint name; ENDPOINT_SIZE bytes
+ *
+ * @return 0, or a negative errno; the log then says what to mend
+ */
+int security_init(struct lwm2m_ctx *ctx, char *endpoint);
+
+/**
+ * Makes ctx refuse every server whose certificate does not come from the device's CA or
+ * does not carry the expected name, whatever the form of the server's URI.
+ *
+ * @return 0; -EINVAL if the server's URI is not usable (logged)
+ */
+int server_check_init(struct lwm2m_ctx *ctx);
+
+/** Fills the Device object (3). Returns 0 or a negative errno. */
+int device_object_init(void);
+
+/** Creates the Temperature object (3303) and starts measuring. Returns 0 or a negative errno. */
+int temperature_object_init(void);
+
+#endif /* FLOWNEXUS_APP_H */
