@@ -14,7 +14,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends curl && rm -rf 
 COPY --from=leshan-build /src/leshan/server/target/flownexus-leshan.jar /opt/flownexus/
 COPY --from=leshan-build /src/leshan/server/target/lib /opt/flownexus/lib
 USER flownexus
-ENTRYPOINT ["java", "-jar", "/opt/flownexus/flownexus-leshan.jar"]
+ENTRYPOINT ["java", "-Xmx1g", "-XX:+ExitOnOutOfMemoryError", "-jar", "/opt/flownexus/flownexus-leshan.jar"]
 
 FROM node:22-slim AS browser-libraries
 WORKDIR /src

@@ -404,7 +404,7 @@ def _java_ready(*, tests: bool) -> None:
         raise SetupError(f"no JDK {JAVA} or newer was found")
     sources = _java_hash()
     env = {**os.environ, "JAVA_HOME": str(home)}
-    command = ["mvn", "-q", "-B", "-f", str(ROOT / "leshan" / "pom.xml"), "package"]
+    command = ["mvn", "-q", "-B", "-Dstyle.color=never", "-f", str(ROOT / "leshan" / "pom.xml"), "package"]
     if not tests:
         command.append("-Dmaven.test.skip=true")
     with _step("Leshan server and simulated devices (Maven)" + (" with their tests" if tests else "")):

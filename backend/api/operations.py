@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import orjson
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import register_converter
 from django.utils import timezone
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -44,6 +45,23 @@ from backend.telemetry.selectors import (
 
 logger = logging.getLogger(__name__)
 
+
+class TextConverter:
+    """Any text in an address, slashes and line breaks included."""
+
+    regex = "(?s:.+)"
+
+    def to_python(self, value: str) -> str:
+        """As it is."""
+        return value
+
+    def to_url(self, value: str) -> str:
+        """As it is; `reverse` quotes it."""
+        return value
+
+
+register_converter(TextConverter, "text")
+
 MAX_PAGE = 500
 MAX_POINTS = 20_000
 # a live page names the devices that it shows; one that shows more listens to all
@@ -57,7 +75,7 @@ class OrjsonRenderer(BaseRenderer):
 
     def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
         """UTF-8 bytes."""
-        return orjson.dumps(data)
+        return orjson.dumps(data, option=orjson.OPT_NON_STR_KEYS)
 
 
 api = NinjaAPI(
@@ -229,7 +247,7 @@ def devices(
 
 
 @api.get(
-    "/devices/{path:endpoint}",
+    "/devices/{text:endpoint}",
     response={200: schemas.DeviceDetail, **ERRORS},
     summary="One device",
     tags=["devices"],
@@ -364,7 +382,8 @@ async def live(
 @strict()
 def openapi(request: HttpRequest) -> HttpResponse:
     """This API's own description (OpenAPI 3)."""
-    return api.create_response(request, api.get_openapi_schema(), status=200)
+    prefix = request.path.removesuffix("openapi.json")
+    return api.create_response(request, api.get_openapi_schema(path_prefix=prefix), status=200)
 
 
 NOTHING = "There is nothing at this address: openapi.json lists what there is."
@@ -377,7 +396,7 @@ def root(request: HttpRequest) -> None:
     raise Http404(NOTHING)
 
 
-@api.api_operation(ANY, "/{path:rest}", include_in_schema=False)
+@api.api_operation(ANY, "/{text:rest}", include_in_schema=False)
 def nothing(request: HttpRequest, rest: str) -> None:
     """Last of all: every other address."""
     raise Http404(NOTHING)

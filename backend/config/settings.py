@@ -146,7 +146,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "build" / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "backend.ui.storage.StaticFilesStorage"},
 }
 
 # -- security headers; no inline script or style anywhere

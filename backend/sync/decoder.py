@@ -4,6 +4,7 @@ Nothing raises: what cannot be understood becomes `Poisoned`, with the bytes as 
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -36,6 +37,8 @@ EVENT_LIMIT = 8 * 1024 * 1024
 KEEP_LIMIT = 1024 * 1024
 COMMENT_LIMIT = 256
 FIELD_LIMIT = 1024
+# milliseconds that are a sensible time without a closer look: up to the year 2286
+_LATEST = 10**13
 
 
 class FrameDecoder:
@@ -131,9 +134,21 @@ class FrameDecoder:
             event.feed(block + b"\n\n")
             found.append(event.result())
             return
+        lines = block.split(b"\n")
+        # the way that our server writes it, and then any other
+        if len(lines) == 3:
+            first, second, third = lines
+            if first.startswith(b"id: ") and second.startswith(b"event: ") and third.startswith(b"data: "):
+                data = third[6:]
+                found.append(Frame(_id(first[4:]), _text(second[7:]), data, len(data)))
+                return
+        self._lines(lines, found)
+
+    @staticmethod
+    def _lines(lines: list[bytes], found: list[Frame | Idle]) -> None:
         event_id = name = ""
         data: bytes | None = None
-        for line in block.split(b"\n"):
+        for line in lines:
             key, _, value = line.partition(b":")
             if value[:1] == b" ":
                 value = value[1:]
@@ -222,6 +237,7 @@ def _comment(line: bytes) -> Idle:
     return Idle(line[1 : COMMENT_LIMIT + 1].decode("utf-8", "replace").strip())
 
 
+@lru_cache(maxsize=256)
 def _text(value: bytes) -> str:
     return value[:64].decode("utf-8", "replace").replace("\x00", "\ufffd")
 
@@ -255,6 +271,8 @@ def frame_parse(frame: Frame) -> Item:
 def _time(body: Any) -> int | None:
     """`"time"`, milliseconds, as microseconds."""
     raw = body.get("time") if type(body) is dict else None
+    if type(raw) is int and 0 <= raw < _LATEST:
+        return raw * 1000
     return None if raw is None else _microseconds(raw)
 
 

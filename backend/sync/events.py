@@ -138,7 +138,10 @@ class Idle:
 
 @dataclass(slots=True)
 class ReadDone:
-    """A device answered a read, or a path's observation was established (`observed`)."""
+    """A device answered a read, or a path's observation was established (`observed`).
+
+    `sampled`: the value belongs into the time series, because no event will tell it.
+    """
 
     endpoint: str
     path: str
@@ -147,6 +150,7 @@ class ReadDone:
     # microseconds since 1970: when we had the answer
     received: int
     observed: bool = False
+    sampled: bool = False
     registration_id: str = ""
 
 

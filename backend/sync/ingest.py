@@ -130,6 +130,8 @@ class _Work:
     device: Device
     registration: Registration | None
     contact: int = 0
+    # nothing but the time of contact changes with another message; see _sign
+    online: bool = False
     touched: bool = False
     new_values: bool = False
     status_changed: bool = False
@@ -227,15 +229,20 @@ class _Batch:
         row = (
             LeshanServer.objects.select_for_update()
             .filter(pk=self._server_id)
-            .values("last_event_id", "last_event_at")
+            .values("last_event_id", "last_event_at", "head_event_id")
             .get()
         )
         self._last_at: datetime | None = row["last_event_at"]
         fresh, last_id, head = self._fresh(items, row["last_event_id"])
         self._load(fresh)
         for item in fresh:
-            self._take(item)
-        self._write(last_id, head, moved=last_id != row["last_event_id"])
+            # nearly all items are of one kind: the short way for it
+            if type(item) is Values:
+                self._values(item)
+            else:
+                self._take(item)
+        head = _newer(_newer(row["head_event_id"], head), last_id)
+        self._write(last_id, head, moved=last_id != row["last_event_id"] or head != row["head_event_id"])
         self._result.last_event_id = last_id
         return self._result
 
@@ -245,8 +252,18 @@ class _Batch:
         fresh: list[Storable] = []
         head = ""
         place = sequence_of(last_id)
+        prefix = f"{place[0]}-" if place else ""
         for item in items:
-            if isinstance(item, Idle):
+            if type(item) is Values:
+                if place is not None and item.id.startswith(prefix):
+                    digits = item.id[len(prefix) :]
+                    if digits.isdecimal():
+                        sequence = int(digits)
+                        if sequence > place[1]:
+                            place, last_id = (place[0], sequence), item.id
+                            fresh.append(item)
+                        continue
+            elif isinstance(item, Idle):
                 head = item.last if sequence_of(item.last) else head
                 continue
             if isinstance(item, Event | Poisoned) and item.id:
@@ -258,7 +275,7 @@ class _Batch:
                 elif here and place and here[0] == place[0] and here[1] <= place[1]:
                     continue
                 place, last_id = here, item.id
-                head = item.id
+                prefix = f"{here[0]}-" if here else ""
             fresh.append(item)
         return fresh, last_id, head
 
@@ -270,11 +287,9 @@ class _Batch:
         create: set[str] = set()
         lifecycle: set[str] = set()
         for item in items:
-            if isinstance(item, Values):
-                endpoints.add(item.endpoint)
+            if type(item) is Values:
                 create.add(item.endpoint)
             elif isinstance(item, Registered | Updated):
-                endpoints.add(item.registration.endpoint)
                 create.add(item.registration.endpoint)
                 lifecycle.add(item.registration.endpoint)
             elif isinstance(item, Deregistered):
@@ -288,6 +303,7 @@ class _Batch:
                 lifecycle |= endpoints
             elif isinstance(item, Presence | ObservationLost | Undecoded | ReadDone | ObserveFailed | Refused):
                 endpoints.add(item.endpoint)
+        endpoints |= create
         endpoints.discard("")
         if not endpoints:
             return
@@ -304,9 +320,7 @@ class _Batch:
     # -- item by item
 
     def _take(self, item: Storable) -> None:
-        if isinstance(item, Values):
-            self._values(item)
-        elif isinstance(item, ReadDone):
+        if isinstance(item, ReadDone):
             self._read(item)
         elif isinstance(item, ObserveFailed):
             self._observe_failed(item)
@@ -314,11 +328,12 @@ class _Batch:
             self._clients(item)
             return
         elif isinstance(item, Poisoned):
+            self._result.events += 1
             self._keep(item.id, item.name, item.data, item.size, item.error)
         elif isinstance(item, Registered):
-            self._register(item.registration, item.time or self._received)
+            self._register(item.registration, item.time or _us(item.registration.registered_at))
         elif isinstance(item, Updated):
-            self._update(item.registration, item.time or self._received)
+            self._update(item.registration, item.time or _us(item.registration.last_update))
         elif isinstance(item, Deregistered):
             self._deregister(item.registration, item.reason, item.time or self._received)
         elif isinstance(item, Presence):
@@ -333,16 +348,26 @@ class _Batch:
             self._refused(item)
         elif isinstance(item, Unknown):
             self._keep(item.id, item.name, item.data, len(item.data), f"unknown event {item.name!r}")
-        if isinstance(item, Event | Poisoned) and not isinstance(item, Ignored):
-            self._result.events += 1
-            if isinstance(item, Event) and item.time is not None and item.time > self._newest:
+        if isinstance(item, Event):
+            self._result.events += not isinstance(item, Ignored)
+            if item.time is not None and item.time > self._newest:
                 self._newest = item.time
 
     def _values(self, item: Values) -> None:
         """The hot loop: a value costs about a microsecond here."""
         work = self._works[item.endpoint]
-        at = item.time or self._received
-        self._sign(work, Sign.MESSAGE, at, own_time=item.time is not None)
+        self._result.events += 1
+        at = item.time
+        if at is None:
+            at = self._received
+        elif at > self._newest:
+            self._newest = at
+        if work.online:
+            # it was online before: there is nothing to decide
+            if at > work.contact:
+                work.contact = at
+        else:
+            self._sign(work, Sign.MESSAGE, at, own_time=item.time is not None)
         if item.problems:
             self._keep(item.id, item.name, item.data, len(item.data), "; ".join(item.problems[:20]), work.device)
         readings = item.readings
@@ -366,7 +391,7 @@ class _Batch:
                 current[key] = (age, type_, number, text, time, at, own is not None)
 
     def _read(self, item: ReadDone) -> None:
-        """A read tells the current value; the start of an observation is a sample too, where it tells news."""
+        """An answer tells the current value; it is a sample, too, where no event will tell it and it is news."""
         work = self._works.get(item.endpoint)
         if work is None:
             return
@@ -378,6 +403,7 @@ class _Batch:
                 device_id=device_id, path=item.path, registration_id=item.registration_id, at=self._now
             )
             work.status_changed = True
+        if item.sampled:
             paths = [reading[0] for reading in item.readings]
             stored = Resource.objects.filter(device_id=device_id, path__in=paths)
             known = dict(stored.values_list("path", "value"))
@@ -386,7 +412,7 @@ class _Batch:
             before = self._current.get(key)
             value = canonical_text(type_, number, text)
             old = known.get(path) if before is None else canonical_text(before[1], before[2], before[3])
-            if item.observed and old != value:
+            if item.sampled and old != value:
                 self._samples.append((key, item.received, number, text, None))
             if before is None or before[0] <= item.received:
                 self._current[key] = (item.received, type_, number, text, item.received, item.received, False)
@@ -412,6 +438,7 @@ class _Batch:
         """Takes a sign of life (or of its end) into the device's status and last contact."""
         work.touched = True
         device = work.device
+        work.online = sign is Sign.MESSAGE and device.status == Status.ONLINE
         if sign is not Sign.GONE and sign is not Sign.ASLEEP and at > work.contact:
             work.contact = at
         late = False
@@ -708,7 +735,7 @@ class _Batch:
 
     def _write_server(self, last_id: str, head: str, *, moved: bool) -> None:
         result = self._result
-        if not (moved or head or result.events or result.values or result.errors):
+        if not (moved or result.events or result.values or result.errors):
             return
         values: dict[str, Any] = {
             "events_stored": F("events_stored") + result.events,
@@ -716,9 +743,7 @@ class _Batch:
             "errors": F("errors") + result.errors,
         }
         if moved:
-            values["last_event_id"] = last_id
-        if head:
-            values["head_event_id"] = head
+            values |= {"last_event_id": last_id, "head_event_id": head}
         if self._newest:
             values["last_event_at"] = _moment(self._newest)
             values["lag_ms"] = max(0, min(2**31 - 1, round(clock.time() * 1000) - self._newest // 1000))
@@ -730,6 +755,14 @@ class _Batch:
 
 def _moment(microseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=microseconds)
+
+
+def _newer(head: str, candidate: str) -> str:
+    """The later one of two event ids; of different journals, the second."""
+    place, other = sequence_of(head), sequence_of(candidate)
+    if other is None:
+        return head
+    return head if place is not None and place[0] == other[0] and place[1] > other[1] else candidate
 
 
 def _us(moment: datetime) -> int:

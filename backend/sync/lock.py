@@ -90,3 +90,10 @@ class AdvisoryLock:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def lock_acquire(*, server: str, server_id: int) -> Lock:
+    """The lock for this database and server. Raises AlreadyRunningError."""
+    if connection.vendor == "sqlite":
+        return FileLock(Path(str(connection.settings_dict["NAME"])), server)
+    return AdvisoryLock(server_id)

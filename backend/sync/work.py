@@ -100,11 +100,15 @@ class Read(Step):
 
 @dataclass(frozen=True, slots=True)
 class Observe(Step):
-    """Establishes an observation."""
+    """Establishes an observation.
+
+    An own server tells the first value as an event, too (`journaled`); a stock one does not.
+    """
 
     endpoint: str
     path: str
     registration_id: str
+    journaled: bool
 
     def run(self, client: LeshanClient) -> Outcome | None:
         """The current value, and that it is observed now."""
@@ -120,6 +124,7 @@ class Observe(Step):
             problems,
             received=_now(),
             observed=True,
+            sampled=not self.journaled,
             registration_id=self.registration_id,
         )
 

@@ -48,7 +48,7 @@ class Cursor:
     def parse(cls, text: str) -> "Cursor":
         """From `str(cursor)`. Raises ValueError."""
         time, dot, seq = text.rpartition(".")
-        if not dot or not (seq.isascii() and seq.isdecimal()) or not time.removeprefix("-").isdecimal():
+        if not (dot and text.isascii() and seq.isdecimal() and time.removeprefix("-").isdecimal()):
             raise ValueError(f"{text[:40]!r} is no cursor: use the `next` of an earlier answer")
         cursor = cls(int(time), int(seq))
         if not (-(2**63) <= cursor.time < 2**63 and cursor.seq < 2**15):

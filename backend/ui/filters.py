@@ -1,10 +1,11 @@
 """The filters of lists, as declared classes: their state is in the address."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import django_filters
 from django import forms
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from backend.devices.models import Device, Observation, Status
 from backend.devices.selectors import DeviceFilter, device_list
@@ -17,7 +18,11 @@ def _choices(values: list[str]) -> list[tuple[str, str]]:
     return [(value or UNSAID, value or "(not known)") for value in values]
 
 
-class DevicesFilter(django_filters.FilterSet):
+def _select() -> forms.Select:
+    return forms.Select(attrs={"class": "form-select"})
+
+
+class DevicesFilter(django_filters.FilterSet):  # type: ignore[misc]
     """Search, status, model, firmware version; `observations=failed` is where Overview leads."""
 
     search = django_filters.CharFilter(
@@ -29,8 +34,10 @@ class DevicesFilter(django_filters.FilterSet):
     status = django_filters.MultipleChoiceFilter(
         label="Status", choices=Status.choices, widget=forms.MultipleHiddenInput
     )
-    model = django_filters.ChoiceFilter(label="Model", empty_label="Any model")
-    firmware_version = django_filters.ChoiceFilter(label="Firmware version", empty_label="Any firmware")
+    model = django_filters.ChoiceFilter(label="Model", empty_label="Any model", widget=_select())
+    firmware_version = django_filters.ChoiceFilter(
+        label="Firmware version", empty_label="Any firmware", widget=_select()
+    )
     observations = django_filters.ChoiceFilter(
         label="Observations", choices=[("failed", "With failed observations")], widget=forms.HiddenInput
     )
@@ -50,6 +57,15 @@ class DevicesFilter(django_filters.FilterSet):
     def filter_queryset(self, queryset: QuerySet[Device]) -> QuerySet[Device]:
         """What the (valid) form asks for; invalid fields count as not given."""
         del queryset  # the selector is where devices come from
+        return self._devices(self.form.cleaned_data.get("status") or ())
+
+    def status_counts(self) -> dict[Status, int]:
+        """How many devices there would be in each status, with everything else as it is asked for."""
+        rows = self._devices(()).order_by().values_list("status").annotate(number=Count("pk"))
+        counted = dict(rows)
+        return {status: counted.get(status.value, 0) for status in Status}
+
+    def _devices(self, status: Sequence[str]) -> QuerySet[Device]:
         asked = self.form.cleaned_data
 
         def exact(name: str) -> str | None:
@@ -57,8 +73,8 @@ class DevicesFilter(django_filters.FilterSet):
             return None if not value else "" if value == UNSAID else str(value)
 
         devices = device_list(
-            search=(asked.get("search") or "").replace("\x00", ""),
-            status=asked.get("status") or (),
+            search=asked.get("search") or "",
+            status=status,
             model=exact("model"),
             firmware_version=exact("firmware_version"),
         )

@@ -72,8 +72,8 @@ class ListState:
         """All, and each status, with how many devices there are."""
         chosen = self.query.getlist("status")
         chips = [Chip(None, sum(counts.values()), self.url(status=None), not any(chosen))]
-        for status, number in counts.items():
-            chips.append(Chip(DEVICE_STATES[status], number, self.url(status=status.value), status.value in chosen))
+        for key, info in DEVICE_STATES.items():
+            chips.append(Chip(info, counts[Status(key)], self.url(status=key), key in chosen))
         return chips
 
 

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from backend.ui.legend import DEVICE_STATES, OBSERVATION_STATES, StateInfo
 
-DASH = "–"
+DASH = "\N{EN DASH}"
 
 
 def icon(name: str) -> SafeString:

@@ -36,13 +36,11 @@ class Attention:
     @property
     def empty(self) -> bool:
         """Is all well?"""
-        return not (
-            self.silent_count or self.refused_count or self.failed_devices or self.raw_count or self.gap_count
-        )
+        return not (self.silent_count or self.refused_count or self.failed_devices or self.raw_count or self.gap_count)
 
 
 def attention(*, silent_count: int, silent_limit: int = 5) -> Attention:
-    """What needs attention now. `silent_count`: from `status_counts`, which the page has anyway. Six queries at most."""
+    """What needs attention now. `silent_count`: from `status_counts`, which the page has anyway. Six queries."""
     since = timezone.now() - RECENT
     refused = DeviceEvent.objects.filter(kind=DeviceEvent.Kind.REFUSED, at__gte=since)
     refused_count = refused.count()

@@ -19,7 +19,7 @@ from backend.ui.markup import ago, status_badge
 PAGE_SIZES = (25, 50, 100, 250)
 
 
-class DeviceColumn(tables.Column):
+class DeviceColumn(tables.Column):  # type: ignore[misc]
     """Sorts unknown values last, in both directions, and equal ones by endpoint, so that pages never overlap."""
 
     def __init__(self, field: str, **options: Any) -> None:
@@ -34,7 +34,7 @@ class DeviceColumn(tables.Column):
         return queryset.order_by(ordering, "endpoint"), True
 
 
-class DevicesTable(tables.Table):
+class DevicesTable(tables.Table):  # type: ignore[misc]
     """The list of devices."""
 
     endpoint = DeviceColumn("endpoint", verbose_name="Endpoint")

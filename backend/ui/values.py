@@ -42,6 +42,7 @@ class ValueRow:
     """One resource with its value, or values."""
 
     path: str
+    id: int
     name: str
     description: str
     entries: list[Entry]
@@ -131,6 +132,7 @@ def _row(views: list[ResourceView], charted: dict[str, int]) -> ValueRow:
     chartable = [view.path for view in views if view.path in charted and view.type in NUMERIC]
     return ValueRow(
         path=path,
+        id=first.resource_id,
         name=first.name or f"Resource {first.resource_id}",
         description=first.description,
         entries=[Entry(view.resource_instance_id, _value(view)) for view in views],

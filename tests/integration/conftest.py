@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.stack import Stack
+from tests.support.stack import FLEET_JAR, ROOT, SERVER_JAR, Stack
 
 NewStack = Callable[..., Stack]
 
@@ -15,6 +15,8 @@ NewStack = Callable[..., Stack]
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with a migrated database and a CA; every stack begins with a copy."""
+    for made in (SERVER_JAR, FLEET_JAR, ROOT / "build" / "static" / "staticfiles.json"):
+        assert made.exists(), f"{made.relative_to(ROOT)} is not there: scripts/test makes it"
     stack = Stack(tmp_path_factory.mktemp("template"))
     stack.prepare()
     return stack.data

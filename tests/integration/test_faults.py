@@ -126,11 +126,11 @@ def test_web_alone(stack: Stack) -> None:
 
 
 def banner(page: requests.Response) -> str:
-    """The texts of the page's alerts."""
+    """What the page says above everything else about our own pipeline."""
     assert page.status_code == 200
-    _, *alerts = page.text.split('role="alert"')
-    assert alerts, f"{page.url} has no alert"
-    return " ".join(alert[:2000] for alert in alerts)
+    _before, found, after = page.text.partition('data-refresh="/parts/pipeline/"')
+    assert found, f"{page.url} has no place for it"
+    return after.partition("<main")[0]
 
 
 # -- what the server sends
@@ -138,7 +138,7 @@ def banner(page: requests.Response) -> str:
 
 @pytest.fixture
 def fake(stack: Stack) -> Iterator[FakeLeshan]:
-    """Sync at a server whose stream the test writes, with one device registered and observed."""
+    """Sync at a server whose stream the test writes, with one device registered (that answers 4.04 to everything)."""
     stack.provision(DEVICE)
     with FakeLeshan() as server:
         add_client(server)
@@ -152,9 +152,8 @@ def fake(stack: Stack) -> Iterator[FakeLeshan]:
 
 
 def add_client(server: FakeLeshan, endpoint: str = DEVICE) -> None:
-    """A registered device whose temperature can be observed."""
+    """A registered device."""
     server.clients[endpoint] = registration(endpoint, date=now() - 1000)
-    server.nodes[endpoint] = {PATH: number_node(0.0)}
 
 
 def now() -> int:
@@ -263,7 +262,7 @@ def test_stream_cut_in_mid_event(stack: Stack, fake: FakeLeshan) -> None:
     assert fake.asked("GET", "/api/event")[1].headers["last-event-id"] == first
     fake.say_raw("NOTIFICATION", data)
     wait_value(stack, 2)
-    assert [number for _, number in values(stack)][-2:] == [1, 2]
+    assert [number for _, number in values(stack)] == [1, 2]
     assert stack.query("SELECT name, error FROM devices_rawevent") == []
     # the stretch without a stream is known
     assert stack.query("SELECT state FROM devices_serverinterval WHERE ended_at IS NULL") == [("up",)]
@@ -281,8 +280,7 @@ def test_repeated_event(stack: Stack, fake: FakeLeshan) -> None:
         fake.say_raw("NOTIFICATION", data, number=number)
     last = fake.say("NOTIFICATION", notification(DEVICE, 4, time=moment + 4))
     wait_value(stack, 4)
-    stored = [number for _, number in values(stack) if number]
-    assert stored == [1, 2, 3, 4]
+    assert [number for _, number in values(stack)] == [1, 2, 3, 4]
     assert stack.scalar("SELECT last_event_id FROM devices_leshanserver") == last
 
 
@@ -321,10 +319,30 @@ def test_registrations_out_of_order(stack: Stack, fake: FakeLeshan) -> None:
     assert stack.query("SELECT name, error FROM devices_rawevent") == []
 
 
+def test_requests_that_fail(stack: Stack, fake: FakeLeshan) -> None:
+    """The list of clients is an error, then nonsense: values flow, it is said, and made good for later."""
+    fake.clients["sim-2"] = registration("sim-2", date=now())
+    for number, answer in enumerate([(500, "Unexpected exception: out of luck"), (200, "<html>hello</html>")], start=1):
+        fake.instead["GET", "/api/clients"] = answer
+        asked = len(fake.asked("GET", "/api/clients"))
+        fake.cut()
+        wait_for(lambda asked=asked: len(fake.asked("GET", "/api/clients")) > asked, what="sync compares")  # type: ignore[misc]
+        fake.say("NOTIFICATION", notification(DEVICE, number, time=now()))
+        wait_value(stack, number)
+        wait_for(lambda: state_error(stack), what="the state row says it")
+    assert stack.status("sim-2") is None
+    fake.instead.clear()
+    stack.wait_online("sim-2", timeout=60)
+    wait_for(lambda: state_error(stack) == "", what="all is well again")
+    assert stack.processes["sync"].returncode is None
+    assert "Traceback" not in stack.processes["sync"].output()
+
+
 def test_stock_server(stack: Stack) -> None:
     """Registrations and values of a stock M18 demo server: no ids, no times, no samples."""
     with FakeLeshan(stock=True) as server:
         add_client(server, "stock-1")
+        server.nodes["stock-1"] = {PATH: number_node(20.5)}
         stack.leshan_elsewhere = server.url
         sync = stack.start_sync()
         try:
@@ -336,6 +354,8 @@ def test_stock_server(stack: Stack) -> None:
             server.say("NOTIFICATION", {"ep": "stock-1", "kind": "single", "res": PATH, "val": node})
             server.say("SEND", {"ep": "stock-1", "val": {PATH: number_node(22.5)}})
             wait_value(stack, 22.5, "stock-1")
+            # the value that the observe was answered with counts too
+            wait_value(stack, 20.5, "stock-1")
             stored = {number: moment for moment, number in values(stack, "stock-1")}
             assert before * 1000 <= stored[21.5] <= stored[22.5] <= now() * 1000 + 1000
             # a break cannot be bridged: what is registered now is looked up

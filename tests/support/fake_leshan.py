@@ -37,6 +37,8 @@ class FakeLeshan:
         self.clients: dict[str, dict[str, Any]] = {}
         self.nodes: dict[str, dict[str, dict[str, Any]]] = {}
         self.requests: list[Request] = []
+        # (method, path) → (status, content) in place of the usual answer
+        self.instead: dict[tuple[str, str], tuple[int, Any]] = {}
         self._said: list[bytes] = []
         self._ids: list[int] = []
         self._last = 0
@@ -152,6 +154,8 @@ class FakeLeshan:
             handler.wfile.write(body)
 
     def _answer(self, request: Request, parts: list[str]) -> tuple[int, Any]:
+        if (request.method, request.path) in self.instead:
+            return self.instead[request.method, request.path]
         match request.method, parts:
             case "GET", ["healthz"] if not self.stock:
                 return 200, {"status": "ok", "journal": self.journal, "last": self._last}

@@ -34,11 +34,11 @@ LOG_MODULE_DECLARE(flownexus, CONFIG_FLOWNEXUS_LOG_LEVEL);
 #define HARDWARE_VERSION_ID 18
 #define SOFTWARE_VERSION_ID 19
 
-static char manufacturer[] = "FlowNexus";
-static char model[] = "FlowNexus device";
-static char type[] = CONFIG_BOARD_TARGET;
-static char firmware_version[] = APP_VERSION_STRING;
-static char software_version[] = "Zephyr " KERNEL_VERSION_STRING;
+static const char manufacturer[] = "FlowNexus";
+static const char model[] = "FlowNexus device";
+static const char type[] = CONFIG_BOARD_TARGET;
+static const char firmware_version[] = APP_VERSION_STRING;
+static const char software_version[] = "Zephyr " KERNEL_VERSION_STRING;
 static char serial_number[2 * 16 + 1];
 
 static void reboot(struct k_work *work)
@@ -56,11 +56,11 @@ static int on_reboot(uint16_t obj_inst_id, uint8_t *args, uint16_t args_len)
 	return 0;
 }
 
-static int set_text(const struct lwm2m_obj_path *path, char *text)
+static int set_text(const struct lwm2m_obj_path *path, const char *text)
 {
 	size_t size = strlen(text) + 1;
 
-	return lwm2m_set_res_buf(path, text, size, size, LWM2M_RES_DATA_FLAG_RO);
+	return lwm2m_set_res_buf(path, (void *)text, size, size, LWM2M_RES_DATA_FLAG_RO);
 }
 
 /* Zephyr's object has every text of the specification, as an empty one. */

@@ -62,7 +62,8 @@ static void on_event(struct lwm2m_ctx *ctx, enum lwm2m_rd_client_event event)
 		LOG_ERR("The server refused endpoint '%s' (its code is in the line above)",
 			endpoint);
 		LOG_ERR("If 4.03: is '%s' a device in FlowNexus (scripts/certs device), not "
-			"blocked, and is this its newest credential?", endpoint);
+			"blocked, and is this its newest credential?",
+			endpoint);
 		refused = true;
 		break;
 	case LWM2M_RD_CLIENT_EVENT_REG_TIMEOUT:
@@ -82,16 +83,15 @@ static void on_event(struct lwm2m_ctx *ctx, enum lwm2m_rd_client_event event)
 	}
 }
 
-static void on_observe(enum lwm2m_observe_event event, struct lwm2m_obj_path *path,
-		       void *user_data)
+static void on_observe(enum lwm2m_observe_event event, struct lwm2m_obj_path *path, void *user_data)
 {
 	switch (event) {
 	case LWM2M_OBSERVE_EVENT_OBSERVER_ADDED:
-		LOG_INF("Observed: /%u/%u/%u", path->obj_id, path->obj_inst_id, path->res_id);
+		LOG_INF("Observed: object %u", path->obj_id);
 		break;
 	case LWM2M_OBSERVE_EVENT_NOTIFY_TIMEOUT:
-		/* All retransmissions are spent by now: a new session comes back sooner
-		 * than an update that would wait as long again.
+		/* All retransmissions are spent by now. Zephyr would register over the same
+		 * DTLS session, which a restarted server does not know: a new one is sooner.
 		 */
 		LOG_WRN("No answer to a notification, registering anew");
 		k_sem_give(&connection_ended);

@@ -45,7 +45,8 @@ static int read_credential(const char *name)
 			sizeof(buffer));
 	} else if (len <= 0) {
 		LOG_ERR("No %s in '%s': name the folder that `scripts/certs device ENDPOINT` wrote "
-			"(on native_sim with --certs)", name, app_settings.credentials);
+			"(on native_sim with --certs)",
+			name, app_settings.credentials);
 		len = len < 0 ? len : -ENODATA;
 	}
 	return len;
@@ -92,10 +93,11 @@ static int endpoint_from_certificate(char *endpoint, size_t cert_len)
 	}
 
 	ret = set_endpoint(endpoint, cn->val.p, cn->val.len);
-	if (ret == 0 && (strlen(endpoint) != cn->val.len ||
-			 memcmp(endpoint, cn->val.p, cn->val.len) != 0)) {
+	if (ret == 0 &&
+	    (strlen(endpoint) != cn->val.len || memcmp(endpoint, cn->val.p, cn->val.len) != 0)) {
 		LOG_ERR("Endpoint '%s', but the certificate is that of '%.*s': the server would "
-			"refuse it", endpoint, (int)cn->val.len, (const char *)cn->val.p);
+			"refuse it",
+			endpoint, (int)cn->val.len, (const char *)cn->val.p);
 		ret = -EINVAL;
 	}
 out:
@@ -169,8 +171,9 @@ static int load_credentials(char *endpoint)
 				sizeof(key));
 			ret = -EBADMSG;
 		} else {
-			ret = lwm2m_set_opaque(&LWM2M_OBJ(LWM2M_OBJECT_SECURITY_ID, 0,
-							  SECRET_KEY_ID), (char *)key, len);
+			ret = lwm2m_set_opaque(
+				&LWM2M_OBJ(LWM2M_OBJECT_SECURITY_ID, 0, SECRET_KEY_ID), (char *)key,
+				len);
 		}
 		mbedtls_platform_zeroize(key, sizeof(key));
 		mbedtls_platform_zeroize(buffer, sizeof(buffer));

@@ -30,8 +30,8 @@ static int explain_verdict(void *data, mbedtls_x509_crt *cert, int depth, uint32
 		LOG_ERR("Server refused: its certificate is not from this device's CA (ca.der)");
 	}
 	if ((*flags & MBEDTLS_X509_BADCERT_CN_MISMATCH) != 0) {
-		LOG_ERR("Server refused: its certificate does not carry the name '%s' (make it with "
-			"`scripts/certs init --host %s`, or set the expected server name)",
+		LOG_ERR("Server refused: its certificate does not carry the name '%s' (add it with "
+			"`scripts/certs server --host %s`, or set the expected server name)",
 			server_name, server_name);
 	}
 	if ((*flags & ~(MBEDTLS_X509_BADCERT_NOT_TRUSTED | MBEDTLS_X509_BADCERT_CN_MISMATCH)) !=

@@ -94,12 +94,15 @@ def part_url(name: str, endpoint: str) -> str:
 
 
 @register.inclusion_tag("ui/parts/field.html")
-def field(bound: BoundField) -> dict[str, Any]:
+def field(bound: BoundField, *, autofocus: bool = False) -> dict[str, Any]:
     """A form field with label, help and errors, wired for screen readers."""
     identifier = bound.id_for_label
-    described = [f"{identifier}-{what}" for what, there in (("help", bound.help_text), ("error", bound.errors)) if there]
+    described = [
+        f"{identifier}-{what}" for what, there in (("help", bound.help_text), ("error", bound.errors)) if there
+    ]
     kind = "form-select" if getattr(bound.field.widget, "input_type", "") == "select" else "form-control"
-    attributes = {"class": kind}
+    # a placeholder that says the label once more only looks like an entry
+    attributes: dict[str, str | bool] = {"class": kind, "placeholder": False, "autofocus": autofocus}
     if described:
         attributes["aria-describedby"] = " ".join(described)
     if bound.errors:

@@ -18,7 +18,6 @@ from backend.devices.selectors import (
     event_list,
     next_expected,
     observation_list,
-    status_counts,
 )
 from backend.ui import selectors
 from backend.ui.filters import DevicesFilter
@@ -51,14 +50,14 @@ def device_list_page(request: HttpRequest) -> HttpResponse:
         response["Content-Disposition"] = 'attachment; filename="devices.csv"'
         return response
     shown = [row.record for row in table.page.object_list]
-    counts = status_counts()
+    counts = devices_filter.status_counts()
     context = {
         "filter": devices_filter,
         "table": table,
         "state": state,
         "chips": state.status_chips(counts),
         "page_sizes": PAGE_SIZES,
-        "total": sum(counts.values()),
+        "any": state.filtered or bool(shown),
         "rows_url": rows_url(shown),
         "live_url": live_url(shown),
         "host": request.get_host().rpartition(":")[0] or request.get_host(),

@@ -16,7 +16,7 @@ from backend.ui.selectors import attention
 def _context(request: HttpRequest) -> dict[str, Any]:
     counts = status_counts()
     return {
-        "counts": [(DEVICE_STATES[status], number) for status, number in counts.items()],
+        "counts": [(info, counts[Status(key)]) for key, info in DEVICE_STATES.items()],
         "total": sum(counts.values()),
         "attention": attention(silent_count=counts[Status.OFFLINE]),
         "pipeline": pipeline_state(),

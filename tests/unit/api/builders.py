@@ -21,6 +21,7 @@ AWKWARD_ENDPOINTS = [
     "50%25 + & = ? # ;",
     "Zähler-μ-温度",
     "back\\slash",
+    "two\nlines",
     "<script>alert(1)</script>",
     "urn:imei:356938035643809",
 ]

@@ -3,7 +3,7 @@
 
 import { exactly, relative, serverNow } from "./time.js";
 
-const MAX_POINTS = 1500;
+const MAX_POINTS = 2000;
 const TAIL_MS = 500;
 const WHOLE_MS = 60000; // late values may lie anywhere in the range: now and then all of it is read again
 const SLIDE_MS = 1000;
@@ -192,7 +192,7 @@ function nonNumbers() {
 
 function datasets() {
   const line = css("--fn-chart-line");
-  const style = { borderColor: line, borderWidth: 1.75, pointRadius: 0, pointHitRadius: 8, spanGaps: false, tension: 0 };
+  const style = { borderColor: line, borderWidth: 1.5, pointRadius: 0, pointHitRadius: 8, spanGaps: false, tension: 0 };
   if (!state.aggregated) {
     const data = broken(state.points, (row) => row[1]);
     // single samples between gaps are no line: they need a dot
@@ -263,6 +263,14 @@ function draw() {
   describe(start);
 }
 
+function span(gap) {
+  const from = new Date(gap.start);
+  if (!gap.end) return `${exactly(from.getTime())} until now`;
+  const to = new Date(gap.end);
+  const sameDay = from.toDateString() === to.toDateString();
+  return `${exactly(from.getTime())} to ${sameDay ? to.toTimeString().slice(0, 8) : exactly(to.getTime())}`;
+}
+
 /** The same in words: for screen readers, and for what a line cannot say. */
 function describe(start) {
   const inside = state.points.filter((point) => point[0] >= start);
@@ -280,8 +288,7 @@ function describe(start) {
   }
   for (const gap of state.gaps.filter((one) => !one.end || Date.parse(one.end) > start).slice(-3)) {
     const what = gap.kind === "lost" ? `${gap.lost_events ?? "Some"} events lost` : "Not heard";
-    const until = gap.end ? exactly(Date.parse(gap.end)) : "now";
-    lines.push(`${what} from ${exactly(Date.parse(gap.start))} to ${until}${gap.reason ? `: ${gap.reason}` : ""}.`);
+    lines.push(`${what} from ${span(gap)}${gap.reason ? `: ${gap.reason}` : ""}.`);
   }
   notes.replaceChildren(...lines.map((line) => Object.assign(document.createElement("li"), { textContent: line })));
   canvas.setAttribute("aria-label", `${select.selectedOptions[0].textContent}. ${lines.join(" ")}`);

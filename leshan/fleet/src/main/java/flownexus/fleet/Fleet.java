@@ -1,6 +1,8 @@
 package flownexus.fleet;
 
 import java.io.IOException;
+import java.net.DatagramSocket;
+import java.net.SocketException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
@@ -47,6 +49,7 @@ final class Fleet implements AutoCloseable {
             case NOSEC -> new Credentials.None();
             });
         }
+        checkPorts(settings);
         threads = new SharedThreads();
         FleetContext context = new FleetContext(threads, configuration(settings), models,
                 new DefaultLwM2mEncoder(), new DefaultLwM2mDecoder());
@@ -54,6 +57,19 @@ final class Fleet implements AutoCloseable {
         for (int i = 0; i < names.length; i++) {
             boolean sleeper = i >= names.length - settings.sleepers();
             devices.add(new Device(names[i], i + 1, sleeper, credentials.get(i), settings, context, seeds.split()));
+        }
+    }
+
+    /** Says in time what Californium would only log when a device starts. */
+    private static void checkPorts(Settings settings) {
+        for (int i = 0; settings.firstPort() > 0 && i < settings.count(); i++) {
+            int port = settings.firstPort() + i;
+            try (DatagramSocket probe = new DatagramSocket(port)) {
+                LOG.debug("UDP port {} is free", probe.getLocalPort());
+            } catch (SocketException e) {
+                throw new IllegalArgumentException("--ports: UDP port " + port + " cannot be used: " + e.getMessage(),
+                        e);
+            }
         }
     }
 

@@ -220,7 +220,12 @@ final class RegistrationMachine implements RegistrationEngine {
             cancelTimer();
         }
         listener.lost(reason);
-        schedule(this::reconnectAndRegister, Duration.ZERO);
+        synchronized (this) {
+            // unless a restart or the end came between
+            if (state == State.REGISTERING && registrationId == null && timer == null) {
+                timer = schedule(this::reconnectAndRegister, Duration.ZERO);
+            }
+        }
     }
 
     /** As after a restart of the device's software: all is forgotten, the server is not told. */

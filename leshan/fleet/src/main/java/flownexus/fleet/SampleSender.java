@@ -39,8 +39,8 @@ final class SampleSender {
 
     /** What a device keeps while nobody takes it. */
     static final int CAPACITY = 10_000;
-    /** Samples in one Send: some kilobytes, a handful of blocks. */
-    private static final int BATCH = 250;
+    /** Samples in one Send: about 40 bytes each, and a stock Leshan server takes 8 KiB in all. */
+    private static final int BATCH = 150;
     /** A series that the server keeps refusing must not hold up the ones behind it. */
     private static final int MAX_REFUSALS = 3;
 

@@ -70,12 +70,14 @@ class FleetTest {
         return resource;
     }
 
-    /** A quick fleet: short timeouts, so that nothing here waits for the specification's minutes. */
+    /** For devices that are to notice a silent server soon. */
+    private static final String[] IMPATIENT = { "--ack-timeout", "0.3", "--max-retransmit", "1" };
+
+    /** One device with quick values and short pauses. */
     private Fleet fleet(URI server, String... flags) throws IOException, InterruptedException {
-        String[] common = { "--server", server.toString(), "--count", "1", "--interval", "0.05", "--ack-timeout", "0.3",
-                "--max-retransmit", "1", "--backoff", "0.2", "--backoff-max", "0.4", "--boot-seconds", "0.2" };
-        Fleet fleet = opened(new Fleet(CommandLineTest.settings(Stream.of(common, flags).flatMap(Stream::of)
-                .toArray(String[]::new)), MODELS));
+        String[] common = { "--server", server.toString(), "--count", "1", "--interval", "0.05", "--backoff", "0.2",
+                "--backoff-max", "0.4", "--boot-seconds", "0.2" };
+        Fleet fleet = opened(new Fleet(CommandLineTest.settings(joined(common, flags)), MODELS));
         fleet.start();
         return fleet;
     }
@@ -97,8 +99,11 @@ class FleetTest {
 
     private Fleet pskFleet(URI server, String... flags) throws IOException, InterruptedException {
         writePsk("sim-1", KEY);
-        return fleet(server, Stream.of(new String[] { "--mode", "psk", "--credentials", folder.toString() }, flags)
-                .flatMap(Stream::of).toArray(String[]::new));
+        return fleet(server, joined(new String[] { "--mode", "psk", "--credentials", folder.toString() }, flags));
+    }
+
+    private static String[] joined(String[] first, String[] second) {
+        return Stream.of(first, second).flatMap(Stream::of).toArray(String[]::new);
     }
 
     @Test
@@ -164,7 +169,7 @@ class FleetTest {
         TestServer server = pskServer(0);
         writePsk("sim-2", KEY);
         Fleet fleet = pskFleet(server.uri(), "--count", "2", "--sleepers", "1", "--awake-seconds", "0.3",
-                "--sleep-seconds", "1.5");
+                "--sleep-seconds", "2.5");
         Device sleeper = fleet.devices().get(1);
         await("registered", () -> server.registration("sim-1") != null && server.registration("sim-2") != null);
         assertFalse(server.registration("sim-1").usesQueueMode());
@@ -180,10 +185,10 @@ class FleetTest {
         assertEquals(List.of(), server.samples);
         assertTrue(server.ask("sim-1", new ReadRequest(3, 0, 0)).isSuccess(), "the other one is awake");
 
-        await("the series", () -> server.samples.stream().filter(s -> s.path().equals(Device.TEMPERATURE)).count() > 20);
+        await("the series", () -> server.samples.stream().filter(s -> s.path().equals(Device.TEMPERATURE)).count() > 30);
         List<Instant> times = server.samples.stream().filter(s -> s.path().equals(Device.TEMPERATURE))
                 .map(TestServer.Sample::time).sorted().toList();
-        assertTrue(Duration.between(times.get(0), times.get(times.size() - 1)).toMillis() >= 1000,
+        assertTrue(Duration.between(times.get(0), times.get(times.size() - 1)).toMillis() >= 1500,
                 "the series covers the sleep");
         await("an Update after it", () -> server.events.contains("updated sim-2"));
         assertEquals(1, sleeper.counters().registrations.get());
@@ -194,7 +199,7 @@ class FleetTest {
     void comesBackAfterTheServerRestarted() throws Exception {
         TestServer first = pskServer(0, VALUE);
         int port = first.uri().getPort();
-        Fleet fleet = pskFleet(first.uri(), "--counted");
+        Fleet fleet = pskFleet(first.uri(), joined(IMPATIENT, new String[] { "--counted" }));
         await("numbers", () -> first.notified("sim-1", VALUE).size() > 5);
         first.close();
         open.remove(first);
@@ -204,7 +209,7 @@ class FleetTest {
         double lastBefore = (double) before.get(before.size() - 1);
         double firstAfter = (double) second.notified("sim-1", VALUE).get(0);
         assertTrue(firstAfter == lastBefore || firstAfter == lastBefore + 1, lastBefore + " then " + firstAfter);
-        assertEquals(1, fleet.devices().get(0).counters().losses.get());
+        assertTrue(fleet.devices().get(0).counters().losses.get() >= 1);
     }
 
     @Test
@@ -222,7 +227,7 @@ class FleetTest {
     void triesForEverAndSaysWhy() throws Exception {
         TestServer server = pskServer(0);
         writePsk("sim-2", "ffffffffffffffffffffffffffffffff");
-        Fleet fleet = pskFleet(server.uri(), "--count", "2");
+        Fleet fleet = pskFleet(server.uri(), joined(IMPATIENT, new String[] { "--count", "2" }));
         Device refused = fleet.devices().get(1);
         await("refused three times", () -> refused.counters().refusals.get() >= 3);
         assertTrue(refused.refusal().startsWith("DTLS handshake failed")

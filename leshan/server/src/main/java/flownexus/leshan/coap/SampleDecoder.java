@@ -69,6 +69,9 @@ final class SampleDecoder {
     Decoded decode(byte[] payload, ContentFormat format, String rootPath, List<LwM2mPath> paths, LwM2mModel model,
             long received) {
         try {
+            if (format == null) {
+                throw new CodecException("the content format is missing");
+            }
             if (senml.containsKey(format)) {
                 return decodeSenml(senml.get(format).fromSenML(payload).getRecords(), rootPath, paths, model, received);
             }
@@ -119,7 +122,7 @@ final class SampleDecoder {
                 timeless.add(record);
                 continue;
             }
-            List<List<Resolved>> groups = byTime.computeIfAbsent(record.seconds.stripTrailingZeros(),
+            List<List<Resolved>> groups = byTime.computeIfAbsent(plain(record.seconds),
                     time -> new ArrayList<>());
             List<Resolved> group = groups.stream()
                     .filter(each -> each.stream().noneMatch(other -> other.path.equals(record.path)))
@@ -157,6 +160,12 @@ final class SampleDecoder {
             throw new CodecException(String.join("; ", errors));
         }
         return new Decoded(samples, errors, clockless);
+    }
+
+    /** The same number whatever its scale, so that equal times are equal keys. */
+    private static BigDecimal plain(BigDecimal seconds) {
+        BigDecimal stripped = seconds.stripTrailingZeros();
+        return stripped.scale() < 0 ? stripped.setScale(0) : stripped;
     }
 
     private static List<List<Resolved>> withoutRepetition(List<Resolved> records) {

@@ -76,7 +76,7 @@ final class Uplink {
         long received = received(message);
         SampleDecoder.Decoded decoded;
         try {
-            decoded = decoder.decode(message.getPayload(), format, profile.getRootPath(), List.of(), profile.getModel(),
+            decoded = decoder.decode(payload(message), format, profile.getRootPath(), List.of(), profile.getModel(),
                     received);
         } catch (CodecException e) {
             undecoded(endpoint, null, message, format, e.getMessage(), committed);
@@ -115,7 +115,7 @@ final class Uplink {
         long received = received(response);
         SampleDecoder.Decoded decoded;
         try {
-            decoded = decoder.decode(response.getPayload(), format, profile.getRootPath(), paths, profile.getModel(),
+            decoded = decoder.decode(payload(response), format, profile.getRootPath(), paths, profile.getModel(),
                     received);
         } catch (CodecException e) {
             undecoded(endpoint, paths, response, format, e.getMessage(), HeldAcknowledgement.take());
@@ -160,7 +160,7 @@ final class Uplink {
                 writePath(json, paths);
             }
             json.writeStringField("format", format == null ? "none" : format.getName());
-            json.writeStringField("hex", HexFormat.of().formatHex(message.getPayload()));
+            json.writeStringField("hex", HexFormat.of().formatHex(payload(message)));
             json.writeStringField("error", String.valueOf(error));
             json.writeNumberField("time", received(message));
             json.writeEndObject();
@@ -194,6 +194,10 @@ final class Uplink {
 
     private static String count(List<Sample> samples) {
         return samples.size() + (samples.size() == 1 ? " sample" : " samples");
+    }
+
+    private static byte[] payload(Message message) {
+        return message.getPayload() == null ? new byte[0] : message.getPayload();
     }
 
     private static ContentFormat format(Message message) {

@@ -56,9 +56,13 @@ public final class EventLog {
      * @param committed see {@link Journal#append}; may be null
      */
     public void publish(String type, String endpoint, String detail, Json.Writer data, Runnable committed) {
-        String device = endpoint == null ? "" : endpoint;
-        LOG.info("{} {} {}", type, LogText.of(device), detail);
-        journal.append(type, device, Json.bytes(data), committed);
+        LOG.info("{} {} {}", type, LogText.of(endpoint), detail);
+        journal.append(type, endpoint == null ? "" : endpoint, Json.bytes(data), committed);
+    }
+
+    /** Journals an event that has been logged already. */
+    public void publishQuietly(String type, String endpoint, Json.Writer data) {
+        journal.append(type, endpoint == null ? "" : endpoint, Json.bytes(data), null);
     }
 
     /** Whether events whose sender will repeat them should be refused for now. */

@@ -1,5 +1,6 @@
 package flownexus.leshan.http;
 
+import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
@@ -63,17 +64,38 @@ final class Call {
             text(413, "the body is larger than " + (MAX_BODY_BYTES >> 20) + " MiB");
             return;
         }
-        Content.Source.asByteArrayAsync(request, MAX_BODY_BYTES).whenComplete((body, error) -> {
-            if (error != null) {
-                text(400, "the body cannot be read: " + error.getMessage());
+        read(new ByteArrayOutputStream(), next);
+    }
+
+    private void read(ByteArrayOutputStream body, Consumer<byte[]> next) {
+        while (true) {
+            Content.Chunk chunk = request.read();
+            if (chunk == null) {
+                request.demand(() -> read(body, next));
                 return;
             }
-            try {
-                next.accept(body);
-            } catch (RuntimeException e) {
-                failed(e);
+            if (Content.Chunk.isFailure(chunk)) {
+                text(400, "the body cannot be read: " + chunk.getFailure().getMessage());
+                return;
             }
-        });
+            byte[] piece = new byte[chunk.remaining()];
+            chunk.getByteBuffer().get(piece);
+            boolean last = chunk.isLast();
+            chunk.release();
+            body.writeBytes(piece);
+            if (body.size() > MAX_BODY_BYTES) {
+                text(413, "the body is larger than " + (MAX_BODY_BYTES >> 20) + " MiB");
+                return;
+            }
+            if (last) {
+                try {
+                    next.accept(body.toByteArray());
+                } catch (RuntimeException e) {
+                    failed(e);
+                }
+                return;
+            }
+        }
     }
 
     void json(Json.Writer writer) {
@@ -101,7 +123,9 @@ final class Call {
         if (type != null) {
             response.getHeaders().put(HttpHeader.CONTENT_TYPE, type);
         }
-        response.getHeaders().put(HttpHeader.CONTENT_LENGTH, body.length);
+        if (status != 204) {
+            response.getHeaders().put(HttpHeader.CONTENT_LENGTH, body.length);
+        }
         response.write(true, ByteBuffer.wrap(body), callback);
     }
 }

@@ -1,6 +1,7 @@
 package flownexus.leshan.http;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -136,13 +137,13 @@ final class DeviceApi {
     private void post(Call call, Registration registration, List<String> rest) {
         if (rest.equals(List.of("composite", "observe"))) {
             send(call, registration, new ObserveCompositeRequest(format(call, "pathformat"), format(call, "nodeformat"),
-                    paths(call)));
+                    LwM2mPath.getLwM2mPathList(paths(call))));
         } else if (rest.size() >= 2 && last(rest).equals("observe")) {
             send(call, registration, new ObserveRequest(format(call, "format"), lwm2mPath(rest, 1)));
         } else if (rest.size() == 3) {
             String path = lwm2mPath(rest, 0);
             call.withBody(body -> guarded(call, () -> send(call, registration, new ExecuteRequest(path,
-                    body.length == 0 ? null : new String(body, java.nio.charset.StandardCharsets.UTF_8)))));
+                    body.length == 0 ? null : new String(body, StandardCharsets.UTF_8)))));
         } else if (rest.size() == 1) {
             String path = lwm2mPath(rest, 0);
             call.withBody(body -> guarded(call, () -> create(call, registration, path, body)));
@@ -245,7 +246,7 @@ final class DeviceApi {
             return new NodeReader(lwm2m.model(registration)).read(parse(body), path);
         case "text/plain":
             return LwM2mSingleResource.newStringResource(resourceId(path),
-                    new String(body, java.nio.charset.StandardCharsets.UTF_8));
+                    new String(body, StandardCharsets.UTF_8));
         case "application/octet-stream":
             return LwM2mSingleResource.newBinaryResource(resourceId(path), body);
         default:
@@ -320,8 +321,10 @@ final class DeviceApi {
         LOG.debug("{} {}", call.method(), call.request.getHttpURI(), error);
         if (error instanceof TimeoutException) {
             call.text(504, "Request timeout");
-        } else if (error instanceof InvalidLwM2mPathException) {
-            call.text(400, "Invalid path: " + message);
+        } else if (error instanceof InvalidLwM2mPathException
+                || error.getCause() instanceof InvalidLwM2mPathException) {
+            Throwable path = error instanceof InvalidLwM2mPathException ? error : error.getCause();
+            call.text(400, "Invalid path: " + path.getMessage());
         } else if (error instanceof InvalidRequestException || error instanceof CodecException
                 || error instanceof IllegalArgumentException) {
             call.text(400, "Invalid request: " + message);
@@ -361,7 +364,8 @@ final class DeviceApi {
     private static ContentFormat format(Call call, String parameter) {
         String name = call.query.get(parameter);
         if (name == null) {
-            return null;
+            // a single value has a default of the library's, a composite has none
+            return parameter.equals("format") ? null : ContentFormat.SENML_CBOR;
         }
         ContentFormat format = ContentFormat.fromName(name.toUpperCase(Locale.ROOT));
         if (format == null) {

@@ -1,6 +1,7 @@
 package flownexus.leshan.http;
 
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
@@ -140,7 +141,7 @@ final class EventStreams {
             if (writing && silent > STALLED_NANOS) {
                 LOG.warn("a listener of the event stream took nothing for {} s: disconnected",
                         TimeUnit.NANOSECONDS.toSeconds(silent));
-                end(new java.io.IOException("stalled"));
+                end(new IOException("stalled"));
                 call.request.getConnectionMetaData().getConnection().close();
             } else if (!writing && silent > IDLE_NANOS) {
                 synchronized (this) {

@@ -7,6 +7,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.security.cert.X509Certificate;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
@@ -115,7 +116,7 @@ public final class HttpService {
         }
     }
 
-    private final class Routes extends Handler.Abstract.NonBlocking {
+    private final class Routes extends Handler.Abstract {
 
         @Override
         public boolean handle(Request request, Response response, Callback callback) {
@@ -126,7 +127,7 @@ public final class HttpService {
                 call = new Call(request, response, callback, path.size() < 2 ? List.of() : path.subList(2, path.size()),
                         RawPath.query(request.getHttpURI().getQuery()));
             } catch (IllegalArgumentException e) {
-                new Call(request, response, callback, List.of(), java.util.Map.of())
+                new Call(request, response, callback, List.of(), Map.of())
                         .text(400, "Invalid path: " + e.getMessage());
                 return true;
             }

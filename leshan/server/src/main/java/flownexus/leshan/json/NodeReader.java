@@ -5,7 +5,6 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Date;
 import java.util.HexFormat;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -94,8 +93,7 @@ public final class NodeReader {
                 throw new IllegalArgumentException("Values element is not an object");
             }
             Map<Integer, Object> instances = new TreeMap<>();
-            for (Iterator<Map.Entry<String, JsonNode>> fields = values.fields(); fields.hasNext();) {
-                Map.Entry<String, JsonNode> field = fields.next();
+            for (Map.Entry<String, JsonNode> field : values.properties()) {
                 if (!field.getKey().matches("[0-9]{1,5}")) {
                     throw new IllegalArgumentException("'" + field.getKey() + "' is not a resource instance's number");
                 }

@@ -100,7 +100,7 @@ public final class Refusals {
             left = omitted;
             omitted = 0;
         }
-        events.publish("REFUSED", refusal.endpoint, peer + " " + refusal.reason, json -> {
+        events.publishQuietly("REFUSED", refusal.endpoint, json -> {
             json.writeStartObject();
             json.writeStringField("by", refusal.byDevice ? "device" : "server");
             json.writeStringField("peer", peer);

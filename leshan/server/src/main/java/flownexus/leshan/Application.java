@@ -1,0 +1,277 @@
+package flownexus.leshan;
+
+import java.io.IOException;
+import java.net.DatagramSocket;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.SocketException;
+import java.net.UnknownHostException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import flownexus.leshan.coap.LwM2mService;
+import flownexus.leshan.events.EventLog;
+import flownexus.leshan.http.HttpService;
+import flownexus.leshan.journal.Journal;
+import flownexus.leshan.presence.PresenceService;
+import flownexus.leshan.security.CredentialStore;
+import flownexus.leshan.security.Refusals;
+import flownexus.leshan.security.ServerIdentity;
+import flownexus.models.ObjectModels;
+
+/** All parts of a running server, from checked options. */
+public final class Application {
+
+    private static final Logger LOG = LoggerFactory.getLogger(Application.class);
+
+    private final FileChannel lock;
+    private final Journal journal;
+    private final LwM2mService lwm2m;
+    private final HttpService http;
+    private final ScheduledExecutorService timer;
+    private final int httpPort;
+    private final String httpHost;
+    private final int coapsPort;
+    private final Integer coapPort;
+
+    private Application(FileChannel lock, Journal journal, LwM2mService lwm2m, HttpService http,
+            ScheduledExecutorService timer, String httpHost, int httpPort, int coapsPort, Integer coapPort) {
+        this.lock = lock;
+        this.journal = journal;
+        this.lwm2m = lwm2m;
+        this.http = http;
+        this.timer = timer;
+        this.httpHost = httpHost;
+        this.httpPort = httpPort;
+        this.coapsPort = coapsPort;
+        this.coapPort = coapPort;
+    }
+
+    /**
+     * Starts a server.
+     *
+     * @throws StartException with one line that says what to do
+     */
+    static Application start(Options options) {
+        checkRanges(options);
+        InetAddress httpAddress = address(options.httpHost, "--http-host");
+        String token = token(options, httpAddress);
+        ServerIdentity identity = ServerIdentity.load(options.certificate, options.key, options.anchors);
+        ObjectModels models = models(options);
+        FileChannel lock = lock(options.data);
+        int coapsPort = port(options.coapsPort, options.coapsHosts, "coaps");
+        Integer coapPort = options.coapPort == null ? null
+                : Integer.valueOf(port(options.coapPort, options.coapHosts, "coap"));
+
+        ScheduledExecutorService timer = Executors.newSingleThreadScheduledExecutor(task -> new Thread(task, "timer"));
+        Journal journal = journal(options);
+        EventLog events = new EventLog(journal);
+        CredentialStore credentials = credentials(options.data);
+        PresenceService presence = presence(options, timer, events);
+        Refusals refusals = new Refusals(events);
+        LwM2mService lwm2m = new LwM2mService(
+                new LwM2mService.Settings(identity, addresses(options.coapsHosts, coapsPort, "--coaps-host"),
+                        coapPort == null ? List.of() : addresses(options.coapHosts, coapPort, "--coap-host"),
+                        options.lab),
+                models, credentials, events, refusals, presence, timer);
+        HttpService http = new HttpService(new InetSocketAddress(httpAddress, options.httpPort), token, lwm2m, credentials,
+                identity.chain().get(0), events, timer);
+        if (options.lab) {
+            LOG.warn("LAB MODE: anybody may register under any unknown name over plain CoAP, and the HTTP API needs no "
+                    + "token. Never use this outside a laboratory.");
+        }
+        int httpPort = http.start();
+        lwm2m.start();
+        if (!credentials.isEmpty()) {
+            lwm2m.openCoaps();
+        }
+        LOG.info("journal {} from {} to {}, {} credentials, {} object models", journal.id(), journal.first(),
+                journal.last(), credentials.all().size(), models.all().size());
+        String shownHost = httpAddress.getHostAddress();
+        return new Application(lock, journal, lwm2m, http, timer,
+                shownHost.indexOf(':') < 0 ? shownHost : "[" + shownHost + "]", httpPort, coapsPort, coapPort);
+    }
+
+    /** Says where it listens. */
+    String readyLine() {
+        return "ready: http://" + httpHost + ":" + httpPort + " coaps:" + coapsPort
+                + (coapPort == null ? "" : " coap:" + coapPort)
+                + (lwm2m.isCoapsOpen() ? "" : " (coaps opens with the first credential)");
+    }
+
+    public int httpPort() {
+        return httpPort;
+    }
+
+    public int coapsPort() {
+        return coapsPort;
+    }
+
+    public Integer coapPort() {
+        return coapPort;
+    }
+
+    /** Ends it: no more messages in, what came is committed, listeners are let go. */
+    void stop() {
+        try {
+            lwm2m.stop();
+            journal.close();
+            http.stop();
+            timer.shutdownNow();
+            lock.close();
+            LOG.info("stopped");
+        } catch (IOException | RuntimeException e) {
+            LOG.error("while stopping", e);
+        }
+    }
+
+    private static void checkRanges(Options options) {
+        checkPort(options.coapsPort, "--coaps-port");
+        checkPort(options.httpPort, "--http-port");
+        if (options.coapPort != null) {
+            checkPort(options.coapPort, "--coap-port");
+        }
+        if (options.journalMebibytes < 1 || options.journalMebibytes > 1 << 20) {
+            throw new StartException("--journal-size must be between 1 and 1048576 (MiB)");
+        }
+        if (options.awakeSeconds < 1 || options.awakeSeconds > 86400) {
+            throw new StartException("--awake-seconds must be between 1 and 86400");
+        }
+    }
+
+    private static void checkPort(int port, String flag) {
+        if (port < 0 || port > 65535) {
+            throw new StartException(flag + " must be between 0 and 65535");
+        }
+    }
+
+    private static InetAddress address(String host, String flag) {
+        try {
+            return InetAddress.getByName(host);
+        } catch (UnknownHostException e) {
+            throw new StartException(flag + " " + host + " is not an address of this machine", e);
+        }
+    }
+
+    private static List<InetSocketAddress> addresses(List<String> hosts, int port, String flag) {
+        if (hosts.isEmpty()) {
+            return List.of(new InetSocketAddress(port));
+        }
+        return hosts.stream().map(host -> new InetSocketAddress(address(host, flag), port)).toList();
+    }
+
+    private static String token(Options options, InetAddress http) {
+        if (options.tokenFile == null) {
+            if (!http.isLoopbackAddress()) {
+                throw new StartException("--http-host " + options.httpHost
+                        + " can be reached by others: --token-file is required, with --lab too");
+            }
+            if (!options.lab) {
+                throw new StartException("--token-file is required (without a token only with --lab)");
+            }
+            return null;
+        }
+        try {
+            String token = Files.readString(options.tokenFile, StandardCharsets.UTF_8).lines().findFirst().orElse("")
+                    .strip();
+            if (token.isEmpty()) {
+                throw new StartException("--token-file " + options.tokenFile + " has no token in its first line");
+            }
+            return options.lab && http.isLoopbackAddress() ? null : token;
+        } catch (IOException e) {
+            throw new StartException("--token-file " + options.tokenFile + " cannot be read", e);
+        }
+    }
+
+    private static ObjectModels models(Options options) {
+        try {
+            return ObjectModels.load(options.models);
+        } catch (IllegalArgumentException e) {
+            throw new StartException(e.getMessage(), e);
+        }
+    }
+
+    /** Creates the data folder and sees to it that no other server uses it. */
+    private static FileChannel lock(Path data) {
+        try {
+            if (!Files.isDirectory(data)) {
+                Files.createDirectories(data,
+                        PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+            }
+            FileChannel channel = FileChannel.open(data.resolve("lock"),
+                    Set.of(StandardOpenOption.CREATE, StandardOpenOption.WRITE),
+                    PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
+            FileLock lock = channel.tryLock();
+            if (lock == null) {
+                channel.close();
+                throw new StartException("--data " + data + " is used by another server");
+            }
+            return channel;
+        } catch (OverlappingFileLockException e) {
+            throw new StartException("--data " + data + " is used by another server", e);
+        } catch (IOException e) {
+            throw new StartException("--data " + data + " cannot be written: " + e, e);
+        }
+    }
+
+    /** A port that can be opened; told now, because DTLS may be opened only later. */
+    private static int port(int wanted, List<String> hosts, String scheme) {
+        int port = wanted;
+        for (InetSocketAddress address : addresses(hosts, wanted, "--" + scheme + "-host")) {
+            try (DatagramSocket probe = new DatagramSocket(new InetSocketAddress(address.getAddress(), port))) {
+                port = probe.getLocalPort();
+            } catch (SocketException e) {
+                throw new StartException("%s port %d cannot be opened on %s: is another process using it? (--%s-port)"
+                        .formatted(scheme, port, address.getHostString(), scheme), e);
+            }
+        }
+        return port;
+    }
+
+    private static Journal journal(Options options) {
+        try {
+            return Journal.open(options.data.resolve("journal"), (long) options.journalMebibytes << 20);
+        } catch (IOException e) {
+            throw new StartException("the journal in --data " + options.data + " cannot be used: " + e, e);
+        }
+    }
+
+    private static CredentialStore credentials(Path data) {
+        Path file = data.resolve("credentials.json");
+        try {
+            return new CredentialStore(file);
+        } catch (IOException e) {
+            throw new StartException(file + " cannot be understood (move it away, and the credentials can be put again): "
+                    + String.valueOf(e.getMessage()).lines().findFirst().orElse(""), e);
+        }
+    }
+
+    private static PresenceService presence(Options options, ScheduledExecutorService timer, EventLog events) {
+        Path file = options.data.resolve("awake.json");
+        try {
+            return new PresenceService(file, options.awakeSeconds, timer, (endpoint, awake) -> events.publish(
+                    awake ? "AWAKE" : "SLEEPING", endpoint, "", json -> {
+                        json.writeStartObject();
+                        json.writeStringField("ep", endpoint);
+                        json.writeNumberField("time", System.currentTimeMillis());
+                        json.writeEndObject();
+                    }));
+        } catch (IOException e) {
+            throw new StartException(file + " cannot be understood (move it away): "
+                    + String.valueOf(e.getMessage()).lines().findFirst().orElse(""), e);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+"""How fast values get into the database, without network and devices."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import random
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench_lib import Result
+
+DESCRIPTION = "a recorded event stream, replayed from memory into SQLite, against a bare executemany"
+VALUES_PER_SECOND = 10_000
+SHARE = 0.40
+# as the runner has it: backend.sync.runner.BATCH_VALUES
+CHUNK = 65_536
+START = 1_770_000_000_000
+SERIES_LENGTH = 30
+
+BARE = """
+CREATE TABLE bare (
+    id INTEGER PRIMARY KEY, series_id bigint NOT NULL, time bigint NOT NULL, seq smallint NOT NULL,
+    number real, text text, delay bigint, UNIQUE (series_id, time, seq)
+)
+"""
+
+
+def run(argv: Sequence[str]) -> Result:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(prog="scripts/bench ingest", description=DESCRIPTION)
+    parser.add_argument("--values", type=int, default=200_000, help="how many values (200000)")
+    parser.add_argument("--devices", type=int, default=50, help="from how many devices (50)")
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="flownexus-bench-") as folder:
+        os.environ["FLOWNEXUS_DATA"] = folder
+        os.environ.pop("DATABASE_URL", None)
+        os.environ["DJANGO_SETTINGS_MODULE"] = "backend.config.settings"
+        sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+        return measure(values=options.values, devices=options.devices)
+
+
+def measure(*, values: int, devices: int) -> Result:
+    """Replays both kinds of stream: one value an event, and half of the values as timestamped series in Sends."""
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    figures: dict[str, int | float | str] = {"values": values, "devices": devices}
+    failures: list[str] = []
+    kinds = {"mixed": 0.5, "notifications": 0.0}
+    for number, (kind, sent) in enumerate(kinds.items()):
+        stream = b"".join(record(values=values, devices=devices, sent=sent, journal=f"bench{number}"))
+        speed, share, bare = replay(stream, server=kind, values=values)
+        figures[f"{kind}_mib"] = len(stream) / 2**20
+        figures[f"{kind}_values_per_second"] = round(speed)
+        figures[f"{kind}_bare_rows_per_second"] = round(bare)
+        figures[f"{kind}_share_percent"] = share * 100
+        if speed < VALUES_PER_SECOND:
+            failures.append(f"{kind}: {speed:,.0f} values/s, fewer than {VALUES_PER_SECOND:,}")
+        if share < SHARE:
+            failures.append(f"{kind}: {share:.0%} of a bare executemany, less than {SHARE:.0%}")
+    return Result(
+        title=f"ingest: {values:,} values of {devices} devices into SQLite", figures=figures, failures=failures
+    )
+
+
+def record(*, values: int, devices: int, sent: float, journal: str) -> Iterator[bytes]:
+    """The stream of a fleet: `sent` of the values come as series of SERIES_LENGTH in a Send, the others one by one."""
+    random_ = random.Random(1)  # noqa: S311 - the same stream each time
+    sequence = done = 0
+    clock = [START + number for number in range(devices)]
+    while done < values:
+        device = sequence % devices
+        sequence += 1
+        clock[device] += 1000
+        received = clock[device]
+        count = 1
+        if random_.random() * SERIES_LENGTH < sent / max(1e-9, 1 - sent + sent / SERIES_LENGTH):
+            count = min(SERIES_LENGTH, values - done)
+        samples = []
+        for index in range(count):
+            moment = received - (count - 1 - index) * 10
+            value = 20 + 5 * math.sin(moment / 86_400_000) + random_.gauss(0, 0.1)
+            node = {"kind": "singleResource", "id": 5700, "type": "FLOAT", "value": repr(value)}
+            samples.append({"time": moment if count > 1 else None, "nodes": {"/3303/0/5700": node}})
+        done += count
+        last = samples[-1]["nodes"]
+        body: dict[str, object] = {"ep": f"{journal}-{device}", "time": received}
+        if count > 1:
+            name = "SEND"
+            body |= {"val": last}
+        else:
+            name = "NOTIFICATION"
+            body |= {"kind": "single", "res": "/3303/0/5700", "val": last["/3303/0/5700"], "observe": sequence}
+        body["samples"] = samples
+        data = json.dumps(body, separators=(",", ":")).encode()
+        yield b"id: %s-%d\nevent: %s\ndata: %s\n\n" % (journal.encode(), sequence, name.encode(), data)
+
+
+def replay(stream: bytes, *, server: str, values: int) -> tuple[float, float, float]:
+    """Values a second, their share of the bare rows a second, and the latter; best of three bare runs."""
+    from backend.devices.services import server_ensure
+    from backend.sync.decoder import Decoder
+    from backend.sync.events import Item, Values
+    from backend.sync.ingest import Ingest
+    from backend.sync.runner import BATCH_VALUES, tune_collector
+    from backend.telemetry.models import Sample
+
+    tune_collector()
+    before = Sample.objects.count()
+    ingest = Ingest(server_ensure(name=server, url="http://127.0.0.1:1").pk)
+    decoder = Decoder()
+    batch: list[Item] = []
+    waiting = 0
+    batches: list[int] = []
+    started = time.perf_counter()
+    for position in range(0, len(stream), CHUNK):
+        for item in decoder.feed(stream[position : position + CHUNK]):
+            batch.append(item)
+            if isinstance(item, Values):
+                waiting += len(item.readings)
+            if waiting >= BATCH_VALUES:
+                ingest.store(batch, received=time.time_ns() // 1000)
+                batches.append(waiting)
+                batch, waiting = [], 0
+    ingest.store(batch, received=time.time_ns() // 1000)
+    batches.append(waiting)
+    speed = values / (time.perf_counter() - started)
+    stored = Sample.objects.count() - before
+    if stored != values:
+        raise AssertionError(f"{stored} of {values} values are stored")
+    rows = list(Sample.objects.filter(series__device__server=None).values_list())
+    bare = max(insert_bare(rows[-values:], batches) for _ in range(3))
+    return speed, speed / bare, bare
+
+
+def insert_bare(rows: Sequence[tuple[object, ...]], batches: Sequence[int]) -> float:
+    """Rows a second of the same rows, in the order and the batches that they came in, by `executemany` alone."""
+    from django.conf import settings
+
+    file = Path(settings.DATA_DIR) / "bare.sqlite3"
+    for suffix in ("", "-wal", "-shm"):
+        file.with_name(file.name + suffix).unlink(missing_ok=True)
+    connection = sqlite3.connect(file, isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute(BARE)
+    position = 0
+    started = time.perf_counter()
+    for size in batches:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(
+            "INSERT INTO bare (series_id, time, seq, number, text, delay) VALUES (?, ?, ?, ?, ?, ?)",
+            rows[position : position + size],
+        )
+        connection.execute("COMMIT")
+        position += size
+    speed = len(rows) / (time.perf_counter() - started)
+    connection.close()
+    return speed

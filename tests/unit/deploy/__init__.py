@@ -1,0 +1,1 @@
+"""The containers are the same programs that scripts/run starts."""
