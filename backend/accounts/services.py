@@ -4,7 +4,7 @@ import logging
 import secrets
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from backend.accounts.models import Role, User
 
@@ -56,7 +56,12 @@ def user_create(*, username: str, email: str = "", role: Role | str, by: User | 
     user = User(username=username.strip(), email=email.strip(), role=role, must_change_password=True)
     user.set_password(password)
     user.full_clean()
-    user.save()
+    try:
+        with transaction.atomic():
+            user.save()
+    except IntegrityError:
+        # somebody else was a moment faster
+        raise ValidationError({"username": "There is a user of this name already."}) from None
     logger.info("user %s added as %s by %s", user.username, user.role, by or "the command line")
     return user, password
 

@@ -31,6 +31,12 @@ JAVA = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "
 IMPATIENT = ["--ack-timeout", "0.5", "--max-retransmit", "1"]
 
 
+def without(command: list[str], flag: str) -> list[str]:
+    """The command line without the first occurrence of a flag and its value."""
+    at = command.index(flag)
+    return command[:at] + command[at + 2 :]
+
+
 class Stack:
     """Starts and ends the processes; reads the database as an outsider would.
 
@@ -154,9 +160,8 @@ class Stack:
         return process
 
     def leshan_command(self, *extra: str) -> list[str]:
-        """The command line of the server; what comes last counts."""
+        """The command line of the server; a flag in `extra` stands in place of the usual one."""
         command = [
-            *JAVA, "-jar", str(SERVER_JAR),
             "--data", str(self.journal_folder),
             "--http-port", str(self.http_port),
             "--coaps-port", str(self.coaps_port),
@@ -170,7 +175,10 @@ class Stack:
             command += ["--coap-port", str(self.coap_port)]
             for host in self.hosts:
                 command += ["--coap-host", host]
-        return command + list(extra)
+        for flag in extra:
+            while flag.startswith("--") and flag in command:
+                command = without(command, flag)
+        return [*JAVA, "-jar", str(SERVER_JAR), *command, *extra]
 
     def start_leshan(self, *extra: str) -> RunningProcess:
         """The LwM2M server, ready."""

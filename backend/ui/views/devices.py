@@ -4,6 +4,7 @@ import shlex
 from typing import Any
 from urllib.parse import urlencode
 
+from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -44,11 +45,13 @@ def device_list_page(request: HttpRequest) -> HttpResponse:
     devices_filter.form.is_valid()
     table = DevicesTable(devices_filter.filter_queryset(Device.objects.none()))
     state = list_state(request.GET)
-    RequestConfig(request, paginate={"per_page": state.page_size}).configure(table)
+    RequestConfig(request, paginate=False).configure(table)  # the order
     if request.GET.get("_export") == "csv":
         response = HttpResponse(devices_csv(table.data.data), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = 'attachment; filename="devices.csv"'
         return response
+    pages = Paginator(table.rows, state.page_size)
+    table.paginate(page=pages.get_page(request.GET.get("page")).number, per_page=state.page_size)
     shown = [row.record for row in table.page.object_list]
     counts = devices_filter.status_counts()
     context = {

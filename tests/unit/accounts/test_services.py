@@ -241,6 +241,13 @@ def test_two_changes_at_once_leave_an_administrator() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("threads")
+def test_the_same_name_twice_at_once() -> None:
+    results = in_threads(*[lambda: user_create(username="ada", role="viewer", by=None)] * 3)
+    assert sorted(type(one).__name__ for one in results) == ["ValidationError", "ValidationError", "tuple"], results
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("threads")
 def test_two_starts_at_once_make_one_administrator() -> None:
     results = in_threads(
         lambda: administrator_ensure(username="admin"),

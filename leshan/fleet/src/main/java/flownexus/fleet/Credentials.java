@@ -86,14 +86,14 @@ sealed interface Credentials {
         return root.resolve(percentEncoded(endpoint));
     }
 
-    /** As Python's {@code urllib.parse.quote(name, safe="")}; a name of dots alone is encoded too: it is no folder. */
+    /** As Python's {@code urllib.parse.quote(name, safe="")}, but {@code .} and {@code ..} are encoded too. */
     static String percentEncoded(String name) {
-        boolean onlyDots = name.chars().allMatch(c -> c == '.');
+        boolean relative = ".".equals(name) || "..".equals(name);
         StringBuilder encoded = new StringBuilder();
         for (byte octet : name.getBytes(StandardCharsets.UTF_8)) {
             char c = (char) (octet & 0xff);
             boolean unreserved = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-                    || "-_~".indexOf(c) >= 0 || c == '.' && !onlyDots;
+                    || "-_~".indexOf(c) >= 0 || c == '.' && !relative;
             encoded.append(unreserved ? String.valueOf(c) : String.format("%%%02X", (int) c));
         }
         return encoded.toString();

@@ -21,7 +21,7 @@ class CredentialsTest {
 
     @ParameterizedTest
     @CsvSource({ "sim-1,sim-1", "urn:imei:12,urn%3Aimei%3A12", "a b/c,a%20b%2Fc", "ü,%C3%BC", "~x_y.z,~x_y.z",
-            "..,%2E%2E", "50%,50%25" })
+            "..,%2E%2E", "...,...", "50%,50%25" })
     void foldersArePercentEncoded(String endpoint, String folder) {
         assertEquals(folder, Credentials.percentEncoded(endpoint));
     }

@@ -1,5 +1,6 @@
 package flownexus.leshan.coap;
 
+import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -12,6 +13,7 @@ import org.eclipse.californium.core.CoapServer;
 import org.eclipse.californium.core.coap.Request;
 import org.eclipse.californium.core.coap.Response;
 import org.eclipse.californium.core.network.CoapEndpoint;
+import org.eclipse.californium.core.network.Endpoint;
 import org.eclipse.californium.core.network.interceptors.MessageInterceptor;
 import org.eclipse.californium.core.network.serialization.UdpDataParser;
 import org.eclipse.californium.core.network.serialization.UdpDataSerializer;
@@ -215,6 +217,16 @@ public final class DeviceEndpoints implements LwM2mServerEndpointsProvider {
             coapServer.start();
         } catch (IllegalStateException e) {
             LOG.debug("not one endpoint could be opened", e);  // which and why is said by checkOpen
+        }
+        // a server that runs already does not start what was added later
+        for (Endpoint endpoint : coapServer.getEndpoints()) {
+            if (!endpoint.isStarted()) {
+                try {
+                    endpoint.start();
+                } catch (IOException e) {
+                    LOG.debug("{} could not be opened", endpoint.getUri(), e);
+                }
+            }
         }
     }
 
