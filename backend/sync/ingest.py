@@ -53,6 +53,7 @@ from backend.sync.events import (
     Poisoned,
     Presence,
     ReadDone,
+    Reading,
     Refused,
     Registered,
     Storable,
@@ -65,7 +66,7 @@ from backend.telemetry.services import SeriesKey, series_ensure
 from backend.telemetry.storage import (
     ChangeRow,
     ResourceRow,
-    SampleRow,
+    SampleBuffer,
     changes_insert,
     contacts_update,
     resources_upsert,
@@ -79,8 +80,10 @@ KEEP_LIMIT = 1024 * 1024
 # object 3 resources that are copied to the device, for fast lists
 IDENTITY = {"/3/0/0": "manufacturer", "/3/0/1": "model", "/3/0/2": "serial_number", "/3/0/3": "firmware_version"}
 
-# (age, type, number, text, time, received, has device time) of the newest value of a path within a batch
-_Current = tuple[int, str, float | None, str | None, int, int, bool]
+# (age, reading, receive time) of the newest value of a path within a batch
+_Current = tuple[int, Reading, int]
+# device id → path → series id
+_SeriesIds = dict[int, dict[str, int]]
 
 
 def sequence_of(event_id: str) -> tuple[str, int] | None:
@@ -137,6 +140,9 @@ class _Work:
     status_changed: bool = False
     registration_changed: bool = False
     identity: dict[str, str] = field(default_factory=dict)
+    current: dict[str, _Current] = field(default_factory=dict)
+    # path → series id, as far as known; shared by batches
+    series: dict[str, int] = field(default_factory=dict)
 
 
 class Ingest:
@@ -145,7 +151,7 @@ class Ingest:
     def __init__(self, server_id: int) -> None:
         """`server_id`: the LeshanServer row whose stream this is."""
         self._server_id = server_id
-        self._series: dict[SeriesKey, int] = {}
+        self._series: _SeriesIds = {}
         # time.monotonic() of the last news about an endpoint's registration; guards against old snapshots
         self._heard: dict[str, float] = {}
 
@@ -208,7 +214,7 @@ class Ingest:
 class _Batch:
     """The work of one transaction."""
 
-    def __init__(self, server_id: int, series: dict[SeriesKey, int], heard: dict[str, float], received: int) -> None:
+    def __init__(self, server_id: int, series: _SeriesIds, heard: dict[str, float], received: int) -> None:
         self._server_id = server_id
         self._series = series
         self._heard = heard
@@ -220,8 +226,9 @@ class _Batch:
         self._events: list[DeviceEvent] = []
         self._raw: list[RawEvent] = []
         self._gaps: list[StreamGap] = []
-        self._samples: list[tuple[SeriesKey, int, float | None, str | None, int | None]] = []
-        self._current: dict[SeriesKey, _Current] = {}
+        self._samples = SampleBuffer()
+        # samples of series that are not known yet: key, time, number, text, delay
+        self._unplaced: list[tuple[SeriesKey, int, float | None, str | None, int | None]] = []
         self._newest = 0
         self._server_changed = False
 
@@ -315,7 +322,8 @@ class _Batch:
         ]
         registrations = {row.device_id: row for row in Registration.objects.filter(device_id__in=wanted)}
         for endpoint, device in devices.items():
-            self._works[endpoint] = _Work(device, registrations.get(device.pk))
+            ids = self._series.setdefault(device.pk, {})
+            self._works[endpoint] = _Work(device, registrations.get(device.pk), series=ids)
 
     # -- item by item
 
@@ -375,20 +383,33 @@ class _Batch:
             return
         self._result.values += len(readings)
         work.new_values = True
-        device_id = work.device.pk
-        current, samples, sampled = self._current, self._samples, item.sampled
-        for path, type_, number, text, own in readings:
-            key = (device_id, path)
-            if own is None:
-                time, age, delay = at, at, None
-            else:
-                time, delay = own, (at - own) // 1000
-                age = own if own < at else at
-            if sampled:
-                samples.append((key, time, number, text, delay))
-            newest = current.get(key)
+        current, ids, plain = work.current, work.series, self._samples.plain
+        for reading in readings:
+            path, _, number, text, own = reading
+            age = at if own is None or own > at else own
+            newest = current.get(path)
             if newest is None or newest[0] <= age:
-                current[key] = (age, type_, number, text, time, at, own is not None)
+                current[path] = (age, reading, at)
+            if item.sampled:
+                series_id = ids.get(path)
+                if series_id is None:
+                    self._sample(work, path, at, number, text, own)
+                elif own is None and text is None and number is not None:
+                    # what SampleBuffer.add does, without the call: most values come here
+                    plain += (series_id, at, number)
+                elif own is None:
+                    self._samples.add(series_id, at, number, text, None)
+                else:
+                    self._samples.full.append((series_id, own, 0, number, text, (at - own) // 1000))
+
+    def _sample(self, work: _Work, path: str, at: int, number: float | None, text: str | None, own: int | None) -> None:
+        """Puts a sample where its series is known, else aside until all new series are made in one go."""
+        time, delay = (at, None) if own is None else (own, (at - own) // 1000)
+        series_id = work.series.get(path)
+        if series_id is None:
+            self._unplaced.append(((work.device.pk, path), time, number, text, delay))
+        else:
+            self._samples.add(series_id, time, number, text, delay)
 
     def _read(self, item: ReadDone) -> None:
         """An answer tells the current value; it is a sample, too, where no event will tell it and it is news."""
@@ -407,15 +428,14 @@ class _Batch:
             paths = [reading[0] for reading in item.readings]
             stored = Resource.objects.filter(device_id=device_id, path__in=paths)
             known = dict(stored.values_list("path", "value"))
-        for path, type_, number, text, _ in item.readings:
-            key = (device_id, path)
-            before = self._current.get(key)
-            value = canonical_text(type_, number, text)
-            old = known.get(path) if before is None else canonical_text(before[1], before[2], before[3])
-            if item.sampled and old != value:
-                self._samples.append((key, item.received, number, text, None))
+        for reading in item.readings:
+            path, type_, number, text, _ = reading
+            before = work.current.get(path)
+            old = known.get(path) if before is None else canonical_text(*before[1][1:4])
+            if item.sampled and old != canonical_text(type_, number, text):
+                self._sample(work, path, item.received, number, text, None)
             if before is None or before[0] <= item.received:
-                self._current[key] = (item.received, type_, number, text, item.received, item.received, False)
+                work.current[path] = (item.received, reading, item.received)
         work.new_values = work.new_values or bool(item.readings)
         if item.problems:
             log.warning("%s %s: %s", item.endpoint, item.path, "; ".join(item.problems[:5]))
@@ -711,23 +731,22 @@ class _Batch:
         self._write_server(last_id, head, moved=moved)
 
     def _write_values(self) -> None:
-        ids = self._series
-        if any(sample[0] not in ids for sample in self._samples):
-            missing = {sample[0] for sample in self._samples if sample[0] not in ids}
-            ids.update(series_ensure(keys=missing))
-        rows: list[SampleRow] = [
-            (ids[key], time, 0, number, text, delay) for key, time, number, text, delay in self._samples
-        ]
-        samples_insert(rows)
-        by_device = {work.device.pk: work for work in self._works.values()}
+        if self._unplaced:
+            for (device_id, path), pk in series_ensure(keys={sample[0] for sample in self._unplaced}).items():
+                self._series.setdefault(device_id, {})[path] = pk
+            for (device_id, path), time, number, text, delay in self._unplaced:
+                self._samples.add(self._series[device_id][path], time, number, text, delay)
+        samples_insert(self._samples)
         resources: list[ResourceRow] = []
-        for (device_id, path), (_, type_, number, text, time, received, own) in self._current.items():
-            value = canonical_text(type_, number, text)
-            resources.append((device_id, path, *resource_ids(path), type_, value, number, time, received, own))
-            column = IDENTITY.get(path)
-            if column is not None:
-                work = by_device[device_id]
-                if getattr(work.device, column) != value[:255]:
+        for work in self._works.values():
+            for path, (_, (_, type_, number, text, own), received) in work.current.items():
+                value = canonical_text(type_, number, text)
+                time = received if own is None else own
+                resources.append(
+                    (work.device.pk, path, *resource_ids(path), type_, value, number, time, received, own is not None)
+                )
+                column = IDENTITY.get(path)
+                if column is not None and getattr(work.device, column) != value[:255]:
                     work.identity[column] = value[:255]
         # in one order always, so that two writers could never wait for each other
         resources.sort()

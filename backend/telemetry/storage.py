@@ -87,7 +87,8 @@ class SampleBuffer:
         """All of them as rows."""
         flat = iter(self.plain)
         plain = [
-            (int(series_id), int(time), 0, number, None, None) for series_id, time, number in zip(flat, flat, flat)
+            (int(series_id), int(time), 0, number, None, None)
+            for series_id, time, number in zip(flat, flat, flat, strict=True)
         ]
         return plain + self.full
 
@@ -141,7 +142,7 @@ def _insert(plain: Sequence[int | float], full: Sequence[SampleRow]) -> int:
         cursor.execute('TRUNCATE "telemetry_incoming"')
         flat = iter(plain)
         with cursor.copy(_COPY) as copy:
-            for series_id, time, number in zip(flat, flat, flat):
+            for series_id, time, number in zip(flat, flat, flat, strict=True):
                 copy.write_row((series_id, time, 0, number, None, None))
             for row in full:
                 copy.write_row(row)
@@ -149,7 +150,7 @@ def _insert(plain: Sequence[int | float], full: Sequence[SampleRow]) -> int:
         return int(cursor.rowcount)
 
 
-def _insert_sqlite(cursor: CursorWrapper, insert: str, row: str, flat: Sequence[object]) -> int:
+def _insert_sqlite(cursor: CursorWrapper, insert: str, row: str, flat: Sequence[float | str | None]) -> int:
     """Many rows a statement: half the time of `executemany`, and the interpreter lock is free meanwhile."""
     width = row.count("%s")
     step = width * _ROWS

@@ -58,7 +58,7 @@ def test_help(startable: Stack) -> None:
     [
         (["--nonsense"], "--nonsense"),
         (["--coaps-port", "many"], "--coaps-port"),
-        (["--coaps-port", "70000"], "70000"),
+        (["--coaps-port", "70000"], "--coaps-port must be between 0 and 65535"),
         (["--journal-size", "-1"], "--journal-size"),
         (["--coaps-host", "no.such.host.invalid"], "no.such.host.invalid"),
         (["--log-level", "chatty"], "chatty"),

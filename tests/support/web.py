@@ -1,6 +1,7 @@
 """A person with a browser: signs in through the login page and keeps the session."""
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -47,10 +48,11 @@ class Person:
         """One device."""
         return self.api(f"/devices/{quote(endpoint, safe='')}")
 
-    def live(self, *, timeout: float = 20.0, **parameters: Any) -> Iterator[Event]:
-        """The live feed; ends with a `requests` error where it is silent for `timeout` seconds."""
-        with self.http.get(
-            f"{self.url}/api/v1/live", params=parameters, stream=True, timeout=(10, timeout)
-        ) as response:
+    def live(self, *, seconds: float = 40.0, **parameters: Any) -> Iterator[Event]:
+        """The live feed; an AssertionError after so many seconds."""
+        deadline = time.monotonic() + seconds
+        with self.http.get(f"{self.url}/api/v1/live", params=parameters, stream=True, timeout=(10, 20)) as response:
             assert response.status_code == 200, response.text
-            yield from parse_stream(response.iter_content(chunk_size=None))
+            for event in parse_stream(response.iter_content(chunk_size=None)):
+                yield event
+                assert time.monotonic() < deadline, f"the live feed did not tell in {seconds:g} s"

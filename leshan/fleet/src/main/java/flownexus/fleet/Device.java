@@ -297,6 +297,7 @@ final class Device implements NotificationTap {
                 timer.cancel(false);
             }
         }
+        notifier.stop();
         if (cycle != null) {
             cycle.stop();
         }
@@ -306,6 +307,11 @@ final class Device implements NotificationTap {
         }
         machine.stop(false);
         return CompletableFuture.completedFuture(null);
+    }
+
+    /** Whether nothing that the device said waits for its acknowledgement. */
+    boolean isQuiet() {
+        return notifier.isQuiet() && !sender.isBusy();
     }
 
     /** Frees the socket. */

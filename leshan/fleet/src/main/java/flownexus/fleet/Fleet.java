@@ -131,6 +131,18 @@ final class Fleet implements AutoCloseable {
         }
     }
 
+    /** Gives the acknowledgements of the last values a moment, so that the final figures are true. */
+    void awaitQuiet(long timeoutMillis) {
+        long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeoutMillis);
+        try {
+            while (System.nanoTime() < deadline && !devices.stream().allMatch(Device::isQuiet)) {
+                TimeUnit.MILLISECONDS.sleep(10);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
     @Override
     public void close() throws IOException {
         stop(false, 0);

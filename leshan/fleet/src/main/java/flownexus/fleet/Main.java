@@ -35,6 +35,8 @@ public final class Main implements Callable<Integer> {
     private static final long REPORT_MILLIS = 1000;
     /** What SIGTERM leaves for the devices' goodbye, well under the three seconds in all. */
     private static final long GOODBYE_MILLIS = 1500;
+    /** And for the acknowledgements of the last values. */
+    private static final long QUIET_MILLIS = 500;
 
     @Option(names = "--server", required = true, paramLabel = "URI", description = "where to register, "
             + "coaps://HOST[:PORT] or coap://HOST[:PORT]; the ports are 5684 and 5683 if not given")
@@ -183,6 +185,7 @@ public final class Main implements Callable<Integer> {
         }
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             fleet.stop(settings.deregister(), GOODBYE_MILLIS);
+            fleet.awaitQuiet(QUIET_MILLIS);
             if (reporter != null) {
                 write(reporter, fleet.devices());
             }

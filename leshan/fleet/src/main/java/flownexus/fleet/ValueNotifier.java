@@ -43,6 +43,7 @@ final class ValueNotifier {
 
     private final Set<Response> inFlight = new HashSet<>();
     private int due;
+    private boolean stopped;
     private boolean pumping;
     private boolean pumpAgain;
     private long lastFired;
@@ -62,7 +63,7 @@ final class ValueNotifier {
     /** The time for another value has come. */
     void due() {
         synchronized (this) {
-            due = Math.min(due + 1, MAX_DUE);
+            due = stopped ? 0 : Math.min(due + 1, MAX_DUE);
             if (!inFlight.isEmpty() && System.nanoTime() - lastFired > giveUpNanos) {
                 inFlight.clear();
             }
@@ -74,6 +75,17 @@ final class ValueNotifier {
     synchronized void reset() {
         inFlight.clear();
         due = 0;
+    }
+
+    /** No further value goes out; what is on its way is still counted when it is acknowledged. */
+    synchronized void stop() {
+        stopped = true;
+        due = 0;
+    }
+
+    /** Whether every value that went out was acknowledged or given up. */
+    synchronized boolean isQuiet() {
+        return inFlight.isEmpty();
     }
 
     private void pump() {

@@ -128,8 +128,11 @@ class FleetTest {
         await("numbers", () -> server.notified("sim-1", VALUE).size() > 60
                 && server.notified("sim-2", VALUE).size() > 60);
         fleet.stop(false, 0);
-        await("the last acknowledgements", () -> fleet.devices().stream()
-                .allMatch(device -> device.counters().acknowledged.get() == device.counters().sent.get()));
+        // the last of each may still be on its way
+        await("the report and the server to agree", () -> fleet.devices().stream().allMatch(device -> {
+            int arrived = server.notified(device.endpoint(), VALUE).size();
+            return device.counters().sent.get() == arrived && device.counters().acknowledged.get() == arrived;
+        }));
         new Report(file).write(fleet.devices());
         List<String> lines = Files.readAllLines(file);
         assertEquals(2, lines.size());
@@ -151,8 +154,9 @@ class FleetTest {
         Fleet fleet = fleet(server.uri(), "--send", "--counted");
         await("samples", () -> server.samples.size() > 20);
         fleet.stop(false, 0);
-        await("the last acknowledgement", () -> fleet.devices().stream()
-                .allMatch(device -> device.counters().acknowledged.get() == device.counters().sent.get()));
+        Counters counters = fleet.devices().get(0).counters();
+        await("the last acknowledgement", () -> counters.sent.get() == server.samples.size()
+                && counters.acknowledged.get() == server.samples.size());
         List<TestServer.Sample> samples = List.copyOf(server.samples);
         for (int i = 0; i < samples.size(); i++) {
             assertEquals(Device.TEMPERATURE, samples.get(i).path());
@@ -160,7 +164,6 @@ class FleetTest {
             assertTrue(samples.get(i).time().isAfter(i == 0 ? begun : samples.get(i - 1).time()));
         }
         assertTrue(samples.get(samples.size() - 1).time().isBefore(Instant.now().plusSeconds(1)));
-        assertEquals(samples.size(), fleet.devices().get(0).counters().acknowledged.get());
         assertEquals(List.of(), server.notified("sim-1", VALUE), "notified although it Sends");
     }
 
@@ -325,7 +328,7 @@ class FleetTest {
         Fleet fleet = pskFleet(server.uri());
         await("registered", () -> fleet.devices().get(0).isRegistered());
         fleet.stop(true, 5000);
-        assertTrue(server.events.contains("unregistered sim-1"));
+        await("the goodbye", () -> server.events.contains("unregistered sim-1"));
         assertFalse(fleet.devices().get(0).isRegistered());
         assertNotEquals(0, fleet.devices().get(0).counters().produced.get());
     }

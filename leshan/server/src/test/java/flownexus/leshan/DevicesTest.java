@@ -99,7 +99,7 @@ class DevicesTest {
             assertTrue(server.json("PUT", client + "/3/0/14", "{\"kind\":\"singleResource\",\"id\":14,"
                     + "\"type\":\"string\",\"value\":\"+02\"}").get("success").booleanValue());
             assertEquals("+02", device.device.values.get(14));
-            assertTrue(server.json("PUT", client + "/3/0/14?replace=false", "{\"value\":\"é\"}").get("success")
+            assertTrue(server.json("PUT", client + "/3/0/14", "{\"value\":\"é\"}").get("success")
                     .booleanValue(), "id and type are told by the path and the model");
             assertEquals("é", device.device.values.get(14));
             assertTrue(server.json("PUT", client + "/3/0?replace=false", "{\"kind\":\"instance\",\"id\":0,\"resources\":"
@@ -182,7 +182,7 @@ class DevicesTest {
     void journalsASend() throws Exception {
         try (TestDevice device = device("sending"); EventTail tail = new EventTail(server, "", null)) {
             assertTrue(device.client.getSendService().sendData(device.server(), ContentFormat.SENML_CBOR,
-                    List.of("/3303/0/5700", "/3/0/7"), 5000).isSuccess());
+                    List.of("/3303/0/5700", "/3/0/7/1"), 5000).isSuccess());
             JsonNode event = tail.await("SEND", "sending").data();
             assertEquals("21.5", event.at("/val/~13303~10~15700/value").asText());
             assertEquals("5000", event.at("/val/~13~10~17~11/value").asText());

@@ -1,0 +1,242 @@
+"""Stands in for `sync`: a process that writes into the database what the tests tell it to, one JSON line each.
+
+In: `["command", {arguments}]`; out: a JSON line with the command's result. A thread says every second that sync is
+alive, as the real one does, until told not to.
+"""
+
+import json
+import math
+import random
+import sys
+import threading
+from datetime import datetime, timedelta
+from typing import Any
+
+import django
+
+django.setup()
+
+from django.conf import settings  # noqa: E402 - models are there after setup()
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY  # noqa: E402
+from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
+from django.db import connection, transaction  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from backend.accounts.models import User  # noqa: E402
+from backend.devices.models import (  # noqa: E402
+    Change,
+    Device,
+    DeviceEvent,
+    LeshanServer,
+    ObjectSpec,
+    Observation,
+    RawEvent,
+    Registration,
+    Resource,
+    ServerInterval,
+    StreamGap,
+)
+from backend.pki.models import Certificate, Credential  # noqa: E402
+from backend.telemetry.models import Sample, Series  # noqa: E402
+
+PASSWORD = "correct horse battery"
+SPECS: dict[int, tuple[str, list[tuple[int, str, str]]]] = {
+    3: ("Device", [(0, "Manufacturer", ""), (6, "Available Power Sources", ""), (9, "Battery Level", "%")]),
+    4: ("Connectivity Monitoring", [(2, "Radio Signal Strength", "dBm")]),
+    3303: ("Temperature", [(5700, "Sensor Value", ""), (5701, "Sensor Units", "")]),
+}
+beating = threading.Event()
+
+
+def microseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000_000)
+
+
+def seed(*, devices: int = 0) -> None:
+    """People, a device with everything, awkward ones, and as many plain ones as asked for."""
+    now = timezone.now()
+    for name, role in (("ada", "administrator"), ("olga", "operator"), ("vera", "viewer")):
+        user = User(username=name, role=role)
+        user.set_password(PASSWORD)
+        user.save()
+    server = LeshanServer.objects.create(
+        name="default", url="http://127.0.0.1:8080", last_event_id="j-10", head_event_id="j-10", last_event_at=now,
+        connected_since=now - timedelta(hours=2), sync_alive_at=now, sync_started_at=now - timedelta(hours=2),
+    )  # fmt: skip
+    for object_id, (name, resources) in SPECS.items():
+        definitions = [
+            {"id": one, "name": label, "units": units, "operations": "R", "type": "float"}
+            for one, label, units in resources
+        ]
+        ObjectSpec.objects.create(
+            object_id=object_id, version="1.0", name=name, fetched_at=now,
+            spec={"id": object_id, "name": name, "version": "1.0", "resourcedefs": definitions},
+        )  # fmt: skip
+    device = Device.objects.create(
+        endpoint="sim-1", status="online", status_since=now - timedelta(hours=2), last_contact=now, server=server,
+        manufacturer="FlowNexus", model="simulated", serial_number="SN-1", firmware_version="1.0.0",
+    )  # fmt: skip
+    Registration.objects.create(
+        device=device, registration_id="r1", registered_at=now - timedelta(hours=2), last_update=now, lifetime=300,
+        address="192.0.2.7:5683", lwm2m_version="1.1", binding_mode="U", secure=True,
+        object_links=[{"url": "/3/0", "attributes": {}}, {"url": "/3303/0", "attributes": {"ver": "1.1"}}],
+    )  # fmt: skip
+    Credential.objects.create(device=device, mode="x509")
+    Certificate.objects.create(
+        kind="device", device=device, common_name="sim-1", serial_number="1f", sha256="ab" * 32,
+        issuer_sha256="cd" * 32, not_before=now, not_after=now + timedelta(days=700), pem="-",
+    )  # fmt: skip
+    for path, type_, text, number in (
+        ("/3/0/0", "STRING", "FlowNexus", None),
+        ("/3/0/6/0", "INTEGER", "1", 1.0),
+        ("/3/0/6/1", "INTEGER", "5", 5.0),
+        ("/3/0/9", "INTEGER", "87", 87.0),
+        ("/4/0/2", "INTEGER", "-71", -71.0),
+        ("/3303/0/5700", "FLOAT", "21.5", 21.5),
+        ("/3303/0/5701", "STRING", "Cel", None),
+        ("/3303/1/5700", "FLOAT", "NaN", None),
+        ("/33000/0/1", "OPAQUE", "00ff" * 40, None),
+        ("/33000/0/2", "STRING", "<script>alert(1)</script>" + "long " * 80, None),
+    ):
+        resource_write(device, path, type_, text, number, now)
+    points = [now - timedelta(seconds=2 * index) for index in range(900, 0, -1)]
+    points = [at for at in points if not 600 < (now - at).total_seconds() < 780]
+    series = Series.objects.create(device=device, path="/3303/0/5700")
+    Sample.objects.bulk_create(
+        Sample(
+            series=series,
+            time=microseconds(at),
+            number=None if index == 700 else 21.5 + math.sin(index / 60),
+            text="NaN" if index == 700 else None,
+        )
+        for index, at in enumerate(points)
+    )
+    battery = Series.objects.create(device=device, path="/3/0/9")
+    Sample.objects.bulk_create(
+        Sample(series=battery, time=microseconds(now - timedelta(minutes=10 * index)), number=87 + index)
+        for index in range(1, 8)
+    )
+    # chartable, but nothing but text has ever come
+    Sample.objects.create(
+        series=Series.objects.create(device=device, path="/4/0/2"), time=microseconds(now), text="Infinity"
+    )
+    ServerInterval.objects.create(
+        server=server, state="down", started_at=now - timedelta(seconds=780), ended_at=now - timedelta(seconds=600),
+        reason="Leshan refused the connection",
+    )  # fmt: skip
+    StreamGap.objects.create(
+        server=server, journal="j", first_sequence=3, last_sequence=9, reason="truncated",
+        since=now - timedelta(minutes=25), recorded_at=now - timedelta(minutes=24),
+    )  # fmt: skip
+    Observation.objects.create(device=device, path="/3303/0/5700", state="active", changed_at=now)
+    Observation.objects.create(device=device, path="/3/0/9", state="wanted", changed_at=now)
+    Observation.objects.create(device=device, path="/6/0/0", state="failed", reason="4.04 Not Found", changed_at=now)
+    DeviceEvent.objects.create(device=device, kind="registered", at=now, text="Registered", detail={"lifetime": 300})
+    DeviceEvent.objects.create(kind="refused", at=now, text="“eve”: another CA", detail={"peer": "192.0.2.9:1"})
+    RawEvent.objects.create(
+        server=server, device=device, event_id="j-4", name="SEND", data=b"{\xff", size=2, error="no JSON",
+        received_at=now,
+    )  # fmt: skip
+    Device.objects.create(endpoint="new", status="never_seen")
+    Device.objects.create(endpoint="stolen", status="blocked", last_contact=now - timedelta(days=20))
+    Device.objects.create(
+        endpoint='a/very "long" <b>name</b> of a device & more ' * 4, status="offline", model="m" * 80,
+        serial_number="S" * 60, firmware_version="v" * 60, last_contact=now - timedelta(days=3), server=server,
+    )  # fmt: skip
+    chance = random.Random(1)
+    Device.objects.bulk_create(
+        Device(
+            endpoint=f"meter-{number:05}", model=f"AM-{number % 3}",
+            status=chance.choice(["online", "asleep", "offline"]),
+            firmware_version=f"1.{number % 5}", last_contact=now - timedelta(seconds=chance.randint(1, 90_000)),
+        )
+        for number in range(devices)
+    )  # fmt: skip
+
+
+def resource_write(device: Device, path: str, type_: str, text: str, number: float | None, at: datetime) -> None:
+    ids = [int(part) for part in path.strip("/").split("/")]
+    Resource.objects.update_or_create(
+        device=device,
+        path=path,
+        defaults={
+            "object_id": ids[0],
+            "object_instance_id": ids[1],
+            "resource_id": ids[2],
+            "resource_instance_id": ids[3] if len(ids) > 3 else None,
+            "type": type_,
+            "value": text,
+            "number": number,
+            "time": microseconds(at),
+            "received": microseconds(at),
+        },
+    )
+
+
+def session(*, username: str) -> str:
+    """The key of a session in which this person is signed in."""
+    user = User.objects.get(username=username)
+    store = SessionStore()
+    store[SESSION_KEY] = str(user.pk)
+    store[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+    store[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    store.create()
+    return str(store.session_key)
+
+
+def value(*, endpoint: str, path: str, number: float) -> None:
+    """A new value of a device, in one transaction as sync does it."""
+    now = timezone.now()
+    with transaction.atomic():
+        device = Device.objects.get(endpoint=endpoint)
+        resource_write(device, path, "FLOAT", repr(number), number, now)
+        series, _ = Series.objects.get_or_create(device=device, path=path)
+        Sample.objects.create(series=series, time=microseconds(now), number=number)
+        Device.objects.filter(pk=device.pk).update(last_contact=now)
+        Change.objects.create(device_id=device.pk, kind=Change.Kind.VALUES)
+
+
+def status(*, endpoint: str, status: str) -> None:
+    """A device in another state."""
+    with transaction.atomic():
+        device = Device.objects.get(endpoint=endpoint)
+        Device.objects.filter(pk=device.pk).update(status=status, status_since=timezone.now())
+        Change.objects.create(device_id=device.pk, kind=Change.Kind.STATUS)
+
+
+def sync(*, alive: bool) -> None:
+    """The heartbeat goes on, or has stopped a minute ago."""
+    if alive:
+        beating.set()
+        beat()
+    else:
+        beating.clear()
+        LeshanServer.objects.update(sync_alive_at=timezone.now() - timedelta(minutes=1))
+
+
+def beat() -> None:
+    LeshanServer.objects.update(sync_alive_at=timezone.now())
+
+
+def heartbeat() -> None:
+    pause = threading.Event()
+    while True:
+        if beating.is_set():
+            beat()
+            connection.close()
+        pause.wait(1)
+
+
+COMMANDS: dict[str, Any] = {"seed": seed, "session": session, "value": value, "status": status, "sync": sync}
+
+
+def main() -> None:
+    """Until the input ends."""
+    threading.Thread(target=heartbeat, daemon=True).start()
+    for line in sys.stdin:
+        name, arguments = json.loads(line)
+        print(json.dumps(COMMANDS[name](**arguments)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
