@@ -395,29 +395,31 @@ def java() -> str:
     return _stamp(JAVA_STAMP).get("java") or "java"
 
 
-def _java_ready(*, tests: bool) -> None:
-    """Builds the two jars where sources have changed; with `tests`, also runs the Java unit tests, always."""
-    if _java_current() and not tests:
-        return
+def maven(*goals: str) -> tuple[list[str], dict[str, str]]:
+    """The command line and environment of a Maven call for `leshan/`. Raises SetupError without a JDK."""
     home = java_home()
     if home is None:
         raise SetupError(f"no JDK {JAVA} or newer was found")
+    command = ["mvn", "-q", "-B", "-Dstyle.color=never", "-f", str(ROOT / "leshan" / "pom.xml"), *goals]
+    return command, {**os.environ, "JAVA_HOME": str(home)}
+
+
+def _java_ready() -> None:
+    """Builds the two jars where sources have changed."""
+    if _java_current():
+        return
     sources = _java_hash()
-    env = {**os.environ, "JAVA_HOME": str(home)}
-    command = ["mvn", "-q", "-B", "-Dstyle.color=never", "-f", str(ROOT / "leshan" / "pom.xml"), "package"]
-    if not tests:
-        command.append("-Dmaven.test.skip=true")
-    with _step("Leshan server and simulated devices (Maven)" + (" with their tests" if tests else "")):
-        # what was once fetched is used without asking the network again
-        complete = CACHE / "maven-complete"
-        if complete.exists() and not tests:
-            with contextlib.suppress(SetupError):
-                _tool("maven", [*command, "-o"], env=env)
-                _set_stamp(JAVA_STAMP, sources=sources, java=str(home / "bin" / "java"))
-                return
-        _tool("maven", command, env=env)
-        complete.touch()
-        _set_stamp(JAVA_STAMP, sources=sources, java=str(home / "bin" / "java"))
+    command, env = maven("package", "-Dmaven.test.skip=true")
+    with _step("Leshan server and simulated devices (Maven)"):
+        try:
+            # what was fetched once is used without asking the network again
+            if not (CACHE / "maven-complete").exists():
+                raise SetupError("nothing was fetched yet")
+            _tool("maven", [*command, "-o"], env=env)
+        except SetupError:
+            _tool("maven", command, env=env)
+            (CACHE / "maven-complete").touch()
+        _set_stamp(JAVA_STAMP, sources=sources, java=str(Path(env["JAVA_HOME"]) / "bin" / "java"))
 
 
 # -- the browser's libraries and the static files
@@ -493,7 +495,7 @@ def _static_ready() -> None:
 # -- all of it
 
 
-def prepare(*, python: str = "run", java: bool = True, web: bool = True, java_tests: bool = False) -> None:
+def prepare(*, python: str = "run", java: bool = True, web: bool = True) -> None:
     """Makes ready what is asked for: Python packages (`run` or `test`), the jars, the web's static files.
 
     Raises SetupError. Two at the same time: the second waits.
@@ -507,7 +509,7 @@ def prepare(*, python: str = "run", java: bool = True, web: bool = True, java_te
         needs = []
         if not PYTHON.exists():
             needs.append(NEED_VENV)
-        if java and (java_tests or not _java_current()):
+        if java and (python == "test" or not _java_current()):
             needs += [NEED_JDK, NEED_MAVEN]
         optional = []
         if python == "test":
@@ -526,7 +528,7 @@ def prepare(*, python: str = "run", java: bool = True, web: bool = True, java_te
             try:
                 parts = [pool.submit(python_and_web)]
                 if java:
-                    parts.append(pool.submit(_java_ready, tests=java_tests))
+                    parts.append(pool.submit(_java_ready))
                 for part in parts:
                     part.result()
             except BaseException:

@@ -20,7 +20,7 @@ LONGEST_PAUSE = 30.0
 # a program that has run this long had not failed at its start
 HEALTHY = 60.0
 # from Ctrl-C to the last process gone: under 5 s in all
-FRIENDLY = 3.5
+FRIENDLY = 3.0
 LOG_BYTES = 20 * 1024 * 1024
 PR_SET_PDEATHSIG = 1
 

@@ -131,8 +131,9 @@ class FrameDecoder:
             return
         if len(block) + 1 > self._event_limit:
             event = _LongEvent(self._keep_limit)
-            event.feed(block + b"\n\n")
+            rest = event.feed(block + b"\n\n")
             found.append(event.result())
+            self._block(rest.removesuffix(b"\n\n"), found)
             return
         lines = block.split(b"\n")
         # the way that our server writes it, and then any other
@@ -310,32 +311,30 @@ def readings_of(path: str, node: Any, time: int | None, readings: list[Reading],
         problems.append(str(error))
 
 
-def _nodes(nodes: Any, time: int | None, readings: list[Reading], problems: list[str]) -> None:
-    for path, node in nodes.items():
-        # nearly every value is a single resource: this short way does what readings_of does for it
-        try:
-            if node["kind"] == "singleResource":
-                type_ = node["type"]
-                number, text = PAIRS[type_](node["value"])
-                ids = resource_ids(path)
-                if ids[3] is None:
-                    readings.append((path, type_, number, text, time))
-                    continue
-        except (KeyError, TypeError, ValueError, OverflowError):
-            pass
-        readings_of(path, node, time, readings, problems)
-
-
 def _values(frame: Frame, body: dict[str, Any], nodes: Any) -> Values:
+    """The hot loop of decoding: all samples of an event, or `nodes` where it has none (a stock server)."""
     readings: list[Reading] = []
     problems: list[str] = []
     samples = body.get("samples")
     if samples is None:
-        _nodes(nodes, None, readings, problems)
-    else:
-        for sample in samples:
-            raw = sample["time"]
-            _nodes(sample["nodes"], None if raw is None else _microseconds(raw), readings, problems)
+        samples = [{"time": None, "nodes": nodes}]
+    for sample in samples:
+        raw = sample["time"]
+        if type(raw) is int and 0 <= raw < _LATEST:
+            time: int | None = raw * 1000
+        else:
+            time = None if raw is None else _microseconds(raw)
+        for path, node in sample["nodes"].items():
+            # nearly every value is a single resource: this short way does what readings_of does for it
+            try:
+                if node["kind"] == "singleResource" and resource_ids(path)[3] is None:
+                    type_ = node["type"]
+                    number, text = PAIRS[type_](node["value"])
+                    readings.append((path, type_, number, text, time))
+                    continue
+            except (KeyError, TypeError, ValueError, OverflowError):
+                pass
+            readings_of(path, node, time, readings, problems)
     return Values(frame.id, frame.name, frame.data, _time(body), _endpoint(body), readings, problems)
 
 

@@ -383,14 +383,15 @@ class _Batch:
             return
         self._result.values += len(readings)
         work.new_values = True
-        current, ids, plain = work.current, work.series, self._samples.plain
+        current, ids = work.current, work.series
+        sampled, plain, full = item.sampled, self._samples.plain, self._samples.full
         for reading in readings:
             path, _, number, text, own = reading
             age = at if own is None or own > at else own
             newest = current.get(path)
             if newest is None or newest[0] <= age:
                 current[path] = (age, reading, at)
-            if item.sampled:
+            if sampled:
                 series_id = ids.get(path)
                 if series_id is None:
                     self._sample(work, path, at, number, text, own)
@@ -400,7 +401,7 @@ class _Batch:
                 elif own is None:
                     self._samples.add(series_id, at, number, text, None)
                 else:
-                    self._samples.full.append((series_id, own, 0, number, text, (at - own) // 1000))
+                    full += (series_id, own, 0, number, text, (at - own) // 1000)
 
     def _sample(self, work: _Work, path: str, at: int, number: float | None, text: str | None, own: int | None) -> None:
         """Puts a sample where its series is known, else aside until all new series are made in one go."""

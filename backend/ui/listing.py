@@ -65,7 +65,7 @@ class ListState:
     @property
     def kept(self) -> list[tuple[str, str]]:
         """Parameters that the filter form does not show but must send again."""
-        names = ("status", "observations", "sort", "per_page")
+        names = ("status", "observations", "sort")
         return [(name, value) for name in names for value in self.query.getlist(name) if value]
 
     def status_chips(self, counts: Mapping[Status, int]) -> list[Chip]:

@@ -91,9 +91,9 @@ def record(*, values: int, devices: int, sent: float, journal: str) -> Iterator[
             moment = received - (count - 1 - index) * 10
             value = 20 + 5 * math.sin(moment / 86_400_000) + random_.gauss(0, 0.1)
             node = {"kind": "singleResource", "id": 5700, "type": "FLOAT", "value": repr(value)}
-            samples.append({"time": moment if count > 1 else None, "nodes": {"/3303/0/5700": node}})
+            last = {"/3303/0/5700": node}
+            samples.append({"time": moment if count > 1 else None, "nodes": last})
         done += count
-        last = samples[-1]["nodes"]
         body: dict[str, object] = {"ep": f"{journal}-{device}", "time": received}
         if count > 1:
             name = "SEND"

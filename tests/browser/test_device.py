@@ -76,7 +76,7 @@ def test_series_and_range_are_in_the_address(visit: Visitors) -> None:
     assert page.evaluate("window.Chart.getChart('chart-canvas').options.scales.y.title.text") == "°C"
     page.get_by_label("Chart of Battery Level /3/0/9").click()
     expect(page).to_have_url(re.compile(re.escape("series=" + quote("/3/0/9", safe=""))))
-    page.get_by_text("5 min", exact=True).click()
+    page.get_by_label("5 min", exact=True).check()
     expect(page.locator("#chart-empty")).to_contain_text("No samples in this range")
     page.get_by_role("button", name="Show all there is").click()
     expect(page.locator("#chart-notes")).to_contain_text("From 88 to 94 % in 7 samples")

@@ -66,3 +66,24 @@ def test_the_last_administrator_stays(visit: Visitors) -> None:
     page.get_by_role("button", name="Set the role of ada").click()
     expect(page.get_by_role("alert").filter(has_text="last active administrator")).to_be_visible()
     expect(page.get_by_label("Role of ada", exact=True)).to_have_value("administrator")
+
+
+def test_what_does_not_work_is_said(visit: Visitors) -> None:
+    visitor = visit("ada")
+    visitor.expected = ["Failed to load resource", "Response Status Error Code 404", "htmx:sendError", "ERR_"]
+    page = visitor.go("/accounts/people/")
+    form = page.locator("form", has=page.get_by_label("Role of vera", exact=True))
+    page.evaluate("document.querySelector('form[hx-post$=\"/role/\"]').setAttribute('hx-post', '/no/such/')")
+    form = page.locator('form[hx-post="/no/such/"]')
+    page.evaluate("htmx.process(document.querySelector('form[hx-post=\"/no/such/\"]'))")
+    form.get_by_role("button").click()
+    expect(page.get_by_role("alert").filter(has_text="That did not work")).to_contain_text("leads nowhere")
+
+
+def test_a_form_of_an_ended_session_leads_to_the_login_page(visit: Visitors) -> None:
+    visitor = visit("ada")
+    page = visitor.go("/accounts/people/")
+    visitor.context.clear_cookies(name="sessionid")
+    page.get_by_role("button", name="Set the role of vera").click()
+    expect(page.get_by_label("Password")).to_be_visible()
+    assert "next=%2Faccounts%2Fpeople%2F" in page.url

@@ -22,7 +22,8 @@ def product(new_stack: NewStack) -> Stack:
     """All of it, as a newcomer has it: three devices, one of them a sleeper."""
     stack = new_stack()
     stack.provision("sim-1", "sim-2", SLEEPER)
-    stack.start_leshan()
+    # the sleeper listens for 2 s after its last message, and the server knows
+    stack.start_leshan("--awake-seconds", "2")
     stack.start_sync()
     stack.start_web()
     stack.start_fleet("--interval", "0.5", "--sleepers", "1", "--awake-seconds", "2", "--sleep-seconds", "4")

@@ -17,7 +17,7 @@ import org.eclipse.californium.scandium.config.DtlsConnectorConfig;
 import org.eclipse.californium.scandium.dtls.x509.SingleCertificateProvider;
 import org.eclipse.californium.scandium.dtls.x509.StaticCertificateVerifier;
 
-/** Offers a raw public key (RFC 7250) to host ARGS[0], port ARGS[1]; prints "connected" or "refused: why", and its port. */
+/** Offers a raw public key (RFC 7250) to host ARGS[0], port ARGS[1]; prints a line "outcome PORT connected" or "outcome PORT refused: why". */
 public class RawPublicKeyClient {
 
     public static void main(String[] arguments) throws Exception {
@@ -63,8 +63,8 @@ public class RawPublicKeyClient {
                         outcome.complete("refused: " + error.getMessage());
                     }
                 }, false));
-        System.out.println(outcome.get(20, TimeUnit.SECONDS));
-        System.out.println(connector.getAddress().getPort());
+        String said = outcome.get(20, TimeUnit.SECONDS);
+        System.out.println("outcome " + connector.getAddress().getPort() + " " + said);
         connector.destroy();
         System.exit(0);
     }

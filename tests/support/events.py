@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+import requests
+
 
 class Event(NamedTuple):
     """One event; `id` is empty for live ones, `name` is ":" for a comment (then `data` is its text)."""
@@ -12,6 +14,15 @@ class Event(NamedTuple):
     id: str
     name: str
     data: Any
+
+
+def stream_chunks(response: requests.Response) -> Iterator[bytes]:
+    """The bytes of a streamed answer as they come.
+
+    `iter_content` would hold a chunk back until its last two bytes are there, and Jetty sends these with the next one.
+    """
+    while chunk := response.raw.read1(65536):
+        yield chunk
 
 
 def parse_stream(chunks: Iterable[bytes]) -> Iterator[Event]:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import requests
 
-from tests.support.events import Event, Value, parse_stream, said_values, sequence
+from tests.support.events import Event, Value, parse_stream, said_values, sequence, stream_chunks
 from tests.support.processes import RunningProcess, free_port
 from tests.support.waiting import wait_for
 from tests.support.web import Person
@@ -35,6 +35,14 @@ def without(command: list[str], flag: str) -> list[str]:
     """The command line without the first occurrence of a flag and its value."""
     at = command.index(flag)
     return command[:at] + command[at + 2 :]
+
+
+def replaced(command: list[str], extra: Sequence[str]) -> list[str]:
+    """The command line with the flags in `extra`, in place of their like; only a flag with a value can have any."""
+    for flag in extra:
+        while flag.startswith("--") and flag in command:
+            command = without(command, flag)
+    return [*command, *extra]
 
 
 class Stack:
@@ -175,10 +183,7 @@ class Stack:
             command += ["--coap-port", str(self.coap_port)]
             for host in self.hosts:
                 command += ["--coap-host", host]
-        for flag in extra:
-            while flag.startswith("--") and flag in command:
-                command = without(command, flag)
-        return [*JAVA, "-jar", str(SERVER_JAR), *command, *extra]
+        return [*JAVA, "-jar", str(SERVER_JAR), *replaced(command, extra)]
 
     def start_leshan(self, *extra: str) -> RunningProcess:
         """The LwM2M server, ready."""
@@ -230,10 +235,11 @@ class Stack:
         self, *extra: str, server: str, count: int, endpoint: str, mode: str, credentials: Path | None = None
     ) -> list[str]:
         """The command line of simulated devices; they come back within seconds after a restart of the server."""
-        return [
-            *JAVA, "-jar", str(FLEET_JAR), "--server", server, "--count", str(count), "--endpoint", endpoint,
-            "--mode", mode, "--credentials", str(credentials or self.certs / "devices"), *IMPATIENT, *extra,
+        command = [
+            "--server", server, "--count", str(count), "--endpoint", endpoint,
+            "--mode", mode, "--credentials", str(credentials or self.certs / "devices"), *IMPATIENT,
         ]  # fmt: skip
+        return [*JAVA, "-jar", str(FLEET_JAR), *replaced(command, extra)]
 
     def start_fleet(
         self,
@@ -383,7 +389,7 @@ class Stack:
             f"{self.leshan_url}/api/event", headers=headers, params=parameters, stream=True, timeout=(5, timeout)
         ) as response:
             assert response.status_code == 200, f"{response.status_code} {response.text}"
-            yield from parse_stream(response.iter_content(chunk_size=None))
+            yield from parse_stream(stream_chunks(response))
 
     def head(self) -> str:
         """`<journal>-<sequence>` of the newest event in the journal."""
@@ -404,7 +410,7 @@ class Stack:
                     break
         return events
 
-    def wait_events(self, name: str, matching: Callable[[Any], bool], *, timeout: float = 20.0) -> list[Event]:
+    def wait_events(self, name: str, matching: Callable[[Any], bool], *, timeout: float = 40.0) -> list[Event]:
         """The journal's events of this name whose data match; until there is one."""
         return wait_for(
             lambda: [event for event in self.journal() if event.name == name and matching(event.data)],

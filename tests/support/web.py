@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import requests
 
-from tests.support.events import Event, parse_stream
+from tests.support.events import Event, parse_stream, stream_chunks
 
 
 class Person:
@@ -53,6 +53,6 @@ class Person:
         deadline = time.monotonic() + seconds
         with self.http.get(f"{self.url}/api/v1/live", params=parameters, stream=True, timeout=(10, 20)) as response:
             assert response.status_code == 200, response.text
-            for event in parse_stream(response.iter_content(chunk_size=None)):
+            for event in parse_stream(stream_chunks(response)):
                 yield event
                 assert time.monotonic() < deadline, f"the live feed did not tell in {seconds:g} s"

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.request import split_domain_port
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -50,7 +51,8 @@ def device_list_page(request: HttpRequest) -> HttpResponse:
         response = HttpResponse(devices_csv(table.data.data), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = 'attachment; filename="devices.csv"'
         return response
-    pages = Paginator(table.rows, state.page_size)
+    # of the queryset: it counts in the database, the table's rows would all be read
+    pages = Paginator(table.data.data, state.page_size)
     table.paginate(page=pages.get_page(request.GET.get("page")).number, per_page=state.page_size)
     shown = [row.record for row in table.page.object_list]
     counts = devices_filter.status_counts()
@@ -63,7 +65,7 @@ def device_list_page(request: HttpRequest) -> HttpResponse:
         "any": state.filtered or bool(shown),
         "rows_url": rows_url(shown),
         "live_url": live_url(shown),
-        "host": request.get_host().rpartition(":")[0] or request.get_host(),
+        "host": split_domain_port(request.get_host())[0],
     }
     return render(request, "ui/devices.html", context)
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.http.request import split_domain_port
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
@@ -21,7 +22,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "attention": attention(silent_count=counts[Status.OFFLINE]),
         "pipeline": pipeline_state(),
         "events": event_list(limit=12),
-        "host": request.get_host().rpartition(":")[0] or request.get_host(),
+        "host": split_domain_port(request.get_host())[0],
     }
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 from django.db import connection
+from django.db.models.signals import post_init
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -109,6 +110,17 @@ def test_the_number_of_queries_does_not_grow(viewer: Client) -> None:
         device(f"d{number}", registered=True, model=f"m{number}")
     assert queries() == few
     assert few <= 12
+
+
+def test_only_the_rows_of_the_page_are_read(viewer: Client) -> None:
+    Device.objects.bulk_create(Device(endpoint=f"d{number:03}") for number in range(300))
+    made: list[Device] = []
+    post_init.connect(lambda instance, **_: made.append(instance), sender=Device, weak=False, dispatch_uid="count")
+    try:
+        assert len(endpoints(viewer, "?per_page=25")) == 25
+    finally:
+        post_init.disconnect(sender=Device, dispatch_uid="count")
+    assert len(made) == 25
 
 
 def test_csv_is_what_is_shown_without_the_pages(viewer: Client) -> None:

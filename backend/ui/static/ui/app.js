@@ -127,3 +127,35 @@ document.addEventListener("htmx:configRequest", (event) => {
     if (value === "") event.detail.formData.delete(name);
   }
 });
+
+// -- what was asked for and did not come: never a bare nothing
+function sayError(text) {
+  const banner = document.getElementById("error-banner");
+  if (!banner) return;
+  banner.querySelector("[data-error-text]").textContent = text;
+  banner.hidden = false;
+}
+
+document.addEventListener("htmx:beforeRequest", () => {
+  const banner = document.getElementById("error-banner");
+  if (banner) banner.hidden = true;
+});
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr } = event.detail;
+  if (!new URL(xhr.responseURL || "/", window.location.href).pathname.startsWith("/accounts/login/")) return;
+  // the session has ended: the answer is the login page, and no part of this one
+  event.detail.shouldSwap = false;
+  const here = window.location.pathname + window.location.search;
+  window.location.assign(`/accounts/login/?next=${encodeURIComponent(here)}`);
+});
+
+document.addEventListener("htmx:responseError", (event) => {
+  const page = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
+  const said = page.querySelector("main p, main .panel p")?.textContent.trim();
+  sayError(said || `The server answered ${event.detail.xhr.status}: load the page again and try once more.`);
+});
+
+document.addEventListener("htmx:sendError", () => {
+  sayError("The server cannot be reached, so nothing was changed. Try again when it is back.");
+});

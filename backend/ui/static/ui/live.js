@@ -1,5 +1,5 @@
 // One event stream per page. Events reach the page as "fn:values", "fn:status" and "fn:server" on `document`;
-// after a loss "fn:resync" asks every part to fetch itself anew.
+// whenever the stream begins, "fn:resync" asks every part to fetch itself anew.
 
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 15000;
@@ -14,7 +14,6 @@ let retry = FIRST_RETRY_MS;
 let retryTimer = 0;
 let lostTimer = 0;
 let hiddenTimer = 0;
-let seen = false;
 
 /** The stream that the page wants now: the innermost [data-live], for a list may have gone on to other devices. */
 function wanted() {
@@ -58,8 +57,7 @@ function close() {
 
 function opened() {
   heard();
-  if (seen) tell("resync", {}); // what happened in between was not heard
-  seen = true;
+  tell("resync", {}); // what happened before, since the page was made, was not heard
 }
 
 function lost() {
@@ -120,7 +118,6 @@ export function startLive() {
   document.addEventListener("htmx:afterSwap", () => {
     if (wanted() === url) return;
     close();
-    seen = false;
     open();
   });
   window.addEventListener("online", () => {

@@ -14,6 +14,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Executors;
@@ -37,77 +39,82 @@ public final class Application {
 
     private static final Logger LOG = LoggerFactory.getLogger(Application.class);
 
-    private final FileChannel lock;
-    private final Journal journal;
-    private final LwM2mService lwm2m;
-    private final HttpService http;
-    private final ScheduledExecutorService timer;
-    private final int httpPort;
-    private final String httpHost;
-    private final int coapsPort;
-    private final Integer coapPort;
+    /** Something to be ended; may fail. */
+    private interface Closer {
+        void close() throws Exception;
+    }
 
-    private Application(FileChannel lock, Journal journal, LwM2mService lwm2m, HttpService http,
-            ScheduledExecutorService timer, String httpHost, int httpPort, int coapsPort, Integer coapPort) {
-        this.lock = lock;
-        this.journal = journal;
-        this.lwm2m = lwm2m;
-        this.http = http;
-        this.timer = timer;
-        this.httpHost = httpHost;
-        this.httpPort = httpPort;
-        this.coapsPort = coapsPort;
-        this.coapPort = coapPort;
+    /** What is to be ended, the first of it last. */
+    private final Deque<Closer> closers = new ArrayDeque<>();
+    private LwM2mService lwm2m;
+    private String httpAddress;
+    private int httpPort;
+    private int coapsPort;
+    private Integer coapPort;
+
+    private Application() {
     }
 
     /**
      * Starts a server.
      *
-     * @throws StartException with one line that says what to do
+     * @throws StartException with one line that says what to do; nothing is left open then
      */
     static Application start(Options options) {
+        Application application = new Application();
+        try {
+            application.open(options);
+            return application;
+        } catch (RuntimeException e) {
+            application.stop();
+            throw e;
+        }
+    }
+
+    private void open(Options options) {
         checkRanges(options);
-        InetAddress httpAddress = address(options.httpHost, "--http-host");
-        String token = token(options, httpAddress);
+        InetAddress http = address(options.httpHost, "--http-host");
+        String token = token(options, http);
         ServerIdentity identity = ServerIdentity.load(options.certificate, options.key, options.anchors);
         ObjectModels models = models(options);
         FileChannel lock = lock(options.data);
-        int coapsPort = port(options.coapsPort, options.coapsHosts, "coaps");
-        Integer coapPort = options.coapPort == null ? null
-                : Integer.valueOf(port(options.coapPort, options.coapHosts, "coap"));
+        closers.push(lock::close);
+        coapsPort = port(options.coapsPort, options.coapsHosts, "coaps");
+        coapPort = options.coapPort == null ? null : Integer.valueOf(port(options.coapPort, options.coapHosts, "coap"));
 
         ScheduledExecutorService timer = Executors.newSingleThreadScheduledExecutor(task -> new Thread(task, "timer"));
+        closers.push(timer::shutdownNow);
         Journal journal = journal(options);
+        closers.push(journal::close);
         EventLog events = new EventLog(journal);
         CredentialStore credentials = credentials(options.data);
         PresenceService presence = presence(options, timer, events);
-        Refusals refusals = new Refusals(events);
-        LwM2mService lwm2m = new LwM2mService(
-                new LwM2mService.Settings(identity, addresses(options.coapsHosts, coapsPort, "--coaps-host"),
-                        coapPort == null ? List.of() : addresses(options.coapHosts, coapPort, "--coap-host"),
-                        options.lab),
-                models, credentials, events, refusals, presence, timer);
-        HttpService http = new HttpService(new InetSocketAddress(httpAddress, options.httpPort), token, lwm2m, credentials,
+        LwM2mService.Settings settings = new LwM2mService.Settings(identity,
+                addresses(options.coapsHosts, coapsPort, "--coaps-host"),
+                coapPort == null ? List.of() : addresses(options.coapHosts, coapPort, "--coap-host"), options.lab);
+        lwm2m = new LwM2mService(settings, models, credentials, events, new Refusals(events), presence, timer);
+        closers.push(lwm2m::stop);
+        HttpService api = new HttpService(new InetSocketAddress(http, options.httpPort), token, lwm2m, credentials,
                 identity.chain().get(0), events, timer);
+        closers.push(api::stop);
+
         if (options.lab) {
             LOG.warn("LAB MODE: anybody may register under any unknown name over plain CoAP, and the HTTP API needs no "
                     + "token. Never use this outside a laboratory.");
         }
-        int httpPort = http.start();
+        httpPort = api.start();
         lwm2m.start();
         if (!credentials.isEmpty()) {
             lwm2m.openCoaps();
         }
+        httpAddress = http.getHostAddress().indexOf(':') < 0 ? http.getHostAddress() : "[" + http.getHostAddress() + "]";
         LOG.info("journal {} from {} to {}, {} credentials, {} object models", journal.id(), journal.first(),
                 journal.last(), credentials.all().size(), models.all().size());
-        String shownHost = httpAddress.getHostAddress();
-        return new Application(lock, journal, lwm2m, http, timer,
-                shownHost.indexOf(':') < 0 ? shownHost : "[" + shownHost + "]", httpPort, coapsPort, coapPort);
     }
 
     /** Says where it listens. */
     String readyLine() {
-        return "ready: http://" + httpHost + ":" + httpPort + " coaps:" + coapsPort
+        return "ready: http://" + httpAddress + ":" + httpPort + " coaps:" + coapsPort
                 + (coapPort == null ? "" : " coap:" + coapPort)
                 + (lwm2m.isCoapsOpen() ? "" : " (coaps opens with the first credential)");
     }
@@ -124,17 +131,14 @@ public final class Application {
         return coapPort;
     }
 
-    /** Ends it: no more messages in, what came is committed, listeners are let go. */
+    /** Ends it: no more messages in, and what came is committed. */
     void stop() {
-        try {
-            lwm2m.stop();
-            journal.close();
-            http.stop();
-            timer.shutdownNow();
-            lock.close();
-            LOG.info("stopped");
-        } catch (IOException | RuntimeException e) {
-            LOG.error("while stopping", e);
+        while (!closers.isEmpty()) {
+            try {
+                closers.pop().close();
+            } catch (Exception e) {
+                LOG.error("while stopping", e);
+            }
         }
     }
 

@@ -21,6 +21,8 @@ import picocli.CommandLine.Mixin;
         description = "LwM2M server: CoAP over DTLS towards devices, HTTP and a journal of events towards everything else.")
 public final class Main implements Callable<Integer> {
 
+    private static final org.slf4j.Logger LOG = LoggerFactory.getLogger(Main.class);
+
     private static final int FAILED = 1;
     /** What has not ended by then is left: nothing that was promised depends on it. */
     private static final long STOP_NANOS = TimeUnit.MILLISECONDS.toNanos(2500);
@@ -43,7 +45,7 @@ public final class Main implements Callable<Integer> {
                 fail(failed.getErr(), error.getMessage());
             } else {
                 fail(failed.getErr(), "unexpected: " + error);
-                LoggerFactory.getLogger(Main.class).error("at start", error);
+                LOG.error("at start", error);
             }
             return FAILED;
         });
@@ -71,6 +73,7 @@ public final class Main implements Callable<Integer> {
             watchdog.setDaemon(true);
             watchdog.start();
             application.stop();
+            LOG.info("stopped");
             ended.countDown();
             ((LoggerContext) LoggerFactory.getILoggerFactory()).stop();
             // a signal's own exit status would be 143: this is the normal end

@@ -3,9 +3,11 @@ package flownexus.leshan;
 import java.nio.file.Path;
 import java.util.List;
 
+import picocli.CommandLine;
 import picocli.CommandLine.Option;
 
 /** The flags; {@code --help} shows these descriptions. */
+@CommandLine.Command
 public final class Options {
 
     /** How much is logged. */

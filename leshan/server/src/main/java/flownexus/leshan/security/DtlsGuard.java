@@ -95,8 +95,11 @@ public final class DtlsGuard extends SessionAdapter implements PskStore {
         if (description == AlertDescription.CLOSE_NOTIFY || description == AlertDescription.UNKNOWN_PSK_IDENTITY) {
             return null;
         }
-        if (description == AlertDescription.UNSUPPORTED_CERTIFICATE && message.contains("certificate type")) {
+        if (message.contains("client certificate type")) {
             return Refusal.of(peer, "raw public key (only X.509 certificates and PSK are accepted)").alert(alert);
+        }
+        if (message.contains("Certificate required")) {
+            return Refusal.of(peer, "no client certificate (the device has none, or none that it may use here)").alert(alert);
         }
         return Refusal.of(peer, "DTLS handshake failed: " + message.lines().findFirst().orElse("")).alert(alert);
     }
@@ -113,7 +116,8 @@ public final class DtlsGuard extends SessionAdapter implements PskStore {
         String name = identity.getPublicInfoAsString();
         Credential credential = credentials.byPskIdentity(name);
         if (credential == null) {
-            InetSocketAddress peer = handshakes.get(connection);
+            // asked again for every repetition of the flight: told once
+            InetSocketAddress peer = handshakes.remove(connection);
             if (peer != null) {
                 refusals.report(Refusal.of(peer, "unknown PSK identity").identity(name)
                         .alert(AlertDescription.UNKNOWN_PSK_IDENTITY.name().toLowerCase(Locale.ROOT)));

@@ -1,0 +1,132 @@
+package flownexus.leshan;
+
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
+import java.util.concurrent.TimeUnit;
+
+import org.eclipse.californium.core.CoapExchange;
+import org.eclipse.californium.core.CoapResource;
+import org.eclipse.californium.core.CoapServer;
+import org.eclipse.californium.core.coap.CoAP.ResponseCode;
+import org.eclipse.californium.core.coap.CoAP.Type;
+import org.eclipse.californium.core.coap.MediaTypeRegistry;
+import org.eclipse.californium.core.coap.Request;
+import org.eclipse.californium.core.coap.Response;
+import org.eclipse.californium.core.config.CoapConfig;
+import org.eclipse.californium.core.network.CoapEndpoint;
+import org.eclipse.californium.core.network.Exchange;
+import org.eclipse.californium.core.server.MessageDeliverer;
+import org.eclipse.californium.elements.config.Configuration;
+import org.eclipse.californium.elements.config.SystemConfig;
+import org.eclipse.californium.elements.config.UdpConfig;
+
+/** A device over plain CoAP that can do what Leshan's client would not: bad payloads, silence, sudden ends. */
+final class RawDevice implements AutoCloseable {
+
+    /** {@code /3303/0/5700}: a payload of any kind. */
+    static final class Value extends CoapResource {
+
+        volatile byte[] payload = "21.5".getBytes(StandardCharsets.UTF_8);
+        volatile int format = MediaTypeRegistry.TEXT_PLAIN;
+
+        Value() {
+            super("5700");
+            setObservable(true);
+            setObserveType(Type.CON);
+        }
+
+        @Override
+        public void handleGET(CoapExchange exchange) {
+            exchange.respond(ResponseCode.CONTENT, payload, format);
+        }
+
+        void set(int changedFormat, byte[] changed) {
+            payload = changed;
+            format = changedFormat;
+            changed();
+        }
+
+        void end() {
+            clearAndNotifyObserveRelations(null, ResponseCode.NOT_FOUND);
+        }
+    }
+
+    final Value value = new Value();
+    private final TestServer server;
+    private final String endpoint;
+    private final CoapServer device;
+    private final CoapEndpoint socket;
+    private String location;
+
+    RawDevice(TestServer server, String endpoint) throws Exception {
+        this.server = server;
+        this.endpoint = endpoint;
+        Configuration configuration = new Configuration(SystemConfig.DEFINITIONS, CoapConfig.DEFINITIONS,
+                UdpConfig.DEFINITIONS).set(CoapConfig.ACK_TIMEOUT, 500, TimeUnit.MILLISECONDS);
+        device = new CoapServer(configuration);
+        socket = CoapEndpoint.builder().setConfiguration(configuration)
+                .setInetSocketAddress(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)).build();
+        device.addEndpoint(socket);
+        device.add(new CoapResource("3303").add(new CoapResource("0").add(value)));
+        device.start();
+    }
+
+    /** Takes requests and never answers them. */
+    void fallSilent() {
+        socket.setMessageDeliverer(new MessageDeliverer() {
+            @Override
+            public void deliverRequest(Exchange exchange) {
+                // swallowed
+            }
+
+            @Override
+            public void deliverResponse(Exchange exchange, Response response) {
+                exchange.getRequest().setResponse(response);
+            }
+        });
+    }
+
+    ResponseCode register(String... queries) throws Exception {
+        Request request = Request.newPost();
+        request.setURI(server.coap() + "/rd");
+        request.getOptions().addUriQuery("ep=" + endpoint).addUriQuery("lt=300").addUriQuery("lwm2m=1.1")
+                .addUriQuery("b=U").setContentFormat(MediaTypeRegistry.APPLICATION_LINK_FORMAT);
+        for (String query : queries) {
+            request.getOptions().addUriQuery(query);
+        }
+        request.setPayload("</3/0>,</3303/0>");
+        Response response = send(request);
+        location = "/" + response.getOptions().getLocationPathString();
+        return response.getCode();
+    }
+
+    ResponseCode update() throws Exception {
+        Request request = Request.newPost();
+        request.setURI(server.coap() + location);
+        return send(request).getCode();
+    }
+
+    ResponseCode post(int format, byte[] payload) throws Exception {
+        Request request = Request.newPost();
+        request.setURI(server.coap() + "/dp");
+        request.getOptions().setContentFormat(format);
+        request.setPayload(payload);
+        return send(request).getCode();
+    }
+
+    private Response send(Request request) throws Exception {
+        socket.sendRequest(request);
+        Response response = request.waitForResponse(10_000);
+        if (response == null) {
+            throw new AssertionError("no answer to " + request);
+        }
+        return response;
+    }
+
+
+    @Override
+    public void close() {
+        device.destroy();
+    }
+}

@@ -1,0 +1,236 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+import responses
+from responses import matchers
+
+from backend.sync.client import LeshanClient, Token, segment
+from backend.sync.exceptions import (
+    AnswerTimeoutError,
+    BadRequestError,
+    DeviceError,
+    DeviceSleepingError,
+    DeviceTimeoutError,
+    NotFoundError,
+    NotRegisteredError,
+    RequestFailedError,
+    StreamEndedError,
+    UnauthorisedError,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
+from tests.unit.sync.samples import REGISTRATION, node
+
+URL = "http://127.0.0.1:8080"
+
+
+@pytest.fixture
+def leshan() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock() as mock:
+        yield mock
+
+
+@pytest.fixture
+def client() -> LeshanClient:
+    return LeshanClient(URL + "/", Token(text="secret"))
+
+
+def test_registrations_as_a_stock_server_gives_them(leshan: responses.RequestsMock, client: LeshanClient) -> None:
+    leshan.get(
+        f"{URL}/api/clients", json=[REGISTRATION], match=[matchers.header_matcher({"Authorization": "Bearer secret"})]
+    )
+    (info,) = client.clients()
+    assert (info.endpoint, info.lifetime, info.sleeping) == ("sim-1", 300, None)
+
+
+@pytest.mark.parametrize("endpoint", ['a "b"', "a/b", "ü", "a b", "a%2Fb", "a?b#c", "urn:imei:1", "...", "+", ";=,"])
+def test_any_endpoint_name_is_one_path_segment(
+    leshan: responses.RequestsMock, client: LeshanClient, endpoint: str
+) -> None:
+    leshan.get(
+        f"{URL}/api/clients/{segment(endpoint)}/3/0/9",
+        json={
+            "status": "CONTENT(205)",
+            "valid": True,
+            "success": True,
+            "failure": False,
+            "content": node(9, "INTEGER", "61"),
+        },
+    )
+    assert client.read(endpoint, "/3/0/9").node == node(9, "INTEGER", "61")
+    url = leshan.calls[0].request.url
+    assert url is not None
+    path = url.removeprefix(URL).split("?")[0]
+    assert path.count("/") == 6
+    assert path.isascii()
+
+
+@pytest.mark.parametrize("endpoint", [".", ".."])
+def test_names_that_no_url_can_carry(client: LeshanClient, endpoint: str) -> None:
+    with pytest.raises(BadRequestError, match="cannot be part of a URL"):
+        client.read(endpoint, "/3")
+
+
+def test_an_error_of_the_device_is_http_200(leshan: responses.RequestsMock, client: LeshanClient) -> None:
+    answer = {
+        "status": "NOT_FOUND(404)",
+        "valid": True,
+        "success": False,
+        "failure": True,
+        "errormessage": "no such resource",
+    }
+    leshan.post(f"{URL}/api/clients/a/4/0/2/observe", json=answer)
+    with pytest.raises(DeviceError) as caught:
+        client.observe("a", "/4/0/2")
+    assert (caught.value.code, caught.value.message) == ("NOT_FOUND(404)", "no such resource")
+    assert str(caught.value) == "NOT_FOUND(404): no such resource"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (400, "No registered client with id 'a'", NotRegisteredError),
+        (400, "Invalid path: /x", BadRequestError),
+        (401, "", UnauthorisedError),
+        (403, "", UnauthorisedError),
+        (404, "<html>", NotFoundError),
+        (405, "", NotFoundError),
+        (409, "SLEEPING", DeviceSleepingError),
+        (413, "too long", BadRequestError),
+        (500, "Request rejected", RequestFailedError),
+        (500, "Unexpected exception: client is sleeping", DeviceSleepingError),
+        (502, "", RequestFailedError),
+        (504, "Request timeout", DeviceTimeoutError),
+        (302, "", UnexpectedAnswerError),
+    ],
+)
+def test_http_errors(
+    leshan: responses.RequestsMock, client: LeshanClient, status: int, body: str, error: type[Exception]
+) -> None:
+    leshan.get(f"{URL}/api/clients/a/3", body=body, status=status)
+    with pytest.raises(error) as caught:
+        client.read("a", "/3")
+    assert type(caught.value) is error
+    assert "\n" not in str(caught.value)
+    assert "<html>" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", ["", "no", "[]", "{}", '{"success": "yes"}'])
+def test_answers_that_make_no_sense(leshan: responses.RequestsMock, client: LeshanClient, body: str) -> None:
+    leshan.get(f"{URL}/api/clients/a/3", body=body)
+    with pytest.raises(UnexpectedAnswerError):
+        client.read("a", "/3")
+    leshan.get(f"{URL}/api/clients", body=body or "x")
+    if body != "[]":
+        with pytest.raises(UnexpectedAnswerError):
+            client.clients()
+    else:
+        assert client.clients() == []
+
+
+def test_one_unreadable_registration_is_an_unexpected_answer(
+    leshan: responses.RequestsMock, client: LeshanClient
+) -> None:
+    leshan.get(f"{URL}/api/clients", json=[{"endpoint": ""}])
+    with pytest.raises(UnexpectedAnswerError, match="endpoint"):
+        client.clients()
+
+
+@pytest.mark.parametrize(
+    ("raised", "error"),
+    [
+        (requests.ConnectTimeout(), UnreachableError),
+        (requests.ReadTimeout(), AnswerTimeoutError),
+        (requests.ConnectionError("refused"), UnreachableError),
+        (requests.exceptions.ChunkedEncodingError("cut"), UnreachableError),
+    ],
+)
+def test_no_answer_at_all(
+    leshan: responses.RequestsMock, client: LeshanClient, raised: Exception, error: type[Exception]
+) -> None:
+    leshan.get(f"{URL}/api/clients", body=raised)
+    with pytest.raises(error):
+        client.clients()
+
+
+def test_a_refused_token_is_read_again_from_its_file(leshan: responses.RequestsMock, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    client = LeshanClient(URL, Token(file=file))
+    leshan.get(f"{URL}/api/clients", status=401)
+    with pytest.raises(UnauthorisedError, match=str(file)):
+        client.clients()
+    assert "Authorization" not in leshan.calls[0].request.headers
+    file.write_text("first\n")
+    leshan.get(f"{URL}/api/clients", status=401)
+    with pytest.raises(UnauthorisedError):
+        client.clients()
+    file.write_text("second\nrest\n")
+    good = {"Authorization": "Bearer second"}
+    leshan.replace(responses.GET, f"{URL}/api/clients", status=401)
+    leshan.get(f"{URL}/api/clients", json=[], match=[matchers.header_matcher(good)])
+    assert client.clients() == []
+
+
+def test_health_of_an_own_and_of_a_stock_server(leshan: responses.RequestsMock, client: LeshanClient) -> None:
+    leshan.get(f"{URL}/healthz", json={"status": "ok", "journal": "j", "first": 1, "last": 7})
+    health = client.health()
+    assert health is not None
+    assert (health.journal, health.last) == ("j", 7)
+    for answer in ({"status": 404}, {"body": "<html>"}, {"json": []}):
+        leshan.replace(responses.GET, f"{URL}/healthz", **answer)  # type: ignore[arg-type]
+        assert client.health() is None
+
+
+def test_credentials(leshan: responses.RequestsMock, client: LeshanClient) -> None:
+    stored = [
+        {"endpoint": "a", "tls": {"mode": "X509"}},
+        {"endpoint": "b", "tls": {"mode": "psk", "details": {"identity": "i"}}},
+    ]
+    leshan.get(f"{URL}/api/security/clients", json=stored)
+    assert [entry["tls"]["mode"] for entry in client.credentials()] == ["x509", "psk"]
+    leshan.put(f"{URL}/api/security/clients", status=204)
+    client.credentials_put([{"endpoint": "a", "tls": {"mode": "x509"}}])
+    client.credential_put({"endpoint": "a", "tls": {"mode": "x509"}})
+    assert json.loads(leshan.calls[1].request.body or "") == [{"endpoint": "a", "tls": {"mode": "x509"}}]
+    assert json.loads(leshan.calls[2].request.body or "") == {"endpoint": "a", "tls": {"mode": "x509"}}
+    leshan.delete(f"{URL}/api/security/clients/a%2Fb", status=404)
+    client.credential_delete("a/b")
+    leshan.replace(responses.GET, f"{URL}/api/security/clients", json=[{"endpoint": "a"}])
+    with pytest.raises(UnexpectedAnswerError):
+        client.credentials()
+
+
+def test_the_other_calls(leshan: responses.RequestsMock, client: LeshanClient) -> None:
+    leshan.put(f"{URL}/api/clients/a/awake", status=204, match=[matchers.json_params_matcher({"seconds": 20})])
+    client.awake_set("a", 20)
+    leshan.delete(f"{URL}/api/clients/a/3/0/9/observe", status=204)
+    client.observe_cancel("a", "/3/0/9")
+    leshan.get(f"{URL}/api/objectspecs/a", json=[{"id": 3, "name": "Device"}])
+    assert client.object_specs("a") == [{"id": 3, "name": "Device"}]
+    leshan.replace(responses.GET, f"{URL}/api/objectspecs/a", json={})
+    with pytest.raises(UnexpectedAnswerError):
+        client.object_specs("a")
+
+
+def test_the_event_stream(leshan: responses.RequestsMock, client: LeshanClient) -> None:
+    leshan.get(
+        f"{URL}/api/event",
+        body=b": j-1\n\n",
+        content_type="text/event-stream;charset=utf-8",
+        match=[matchers.header_matcher({"Last-Event-ID": "j-1", "Accept": "text/event-stream"})],
+    )
+    stream = client.events(last_event_id="j-1")
+    chunks = stream.chunks()
+    assert next(chunks) == b": j-1\n\n"
+    with pytest.raises((StreamEndedError, UnreachableError)):
+        next(chunks)
+    stream.close()
+
+
+def test_something_that_is_no_event_stream(leshan: responses.RequestsMock, client: LeshanClient) -> None:
+    leshan.get(f"{URL}/api/event", body="hello", content_type="text/html")
+    with pytest.raises(UnexpectedAnswerError, match="is this Leshan"):
+        client.events()

@@ -1,0 +1,258 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from backend.lwm2m.values import canonical_text, flatten_tolerant
+from backend.sync.decoder import Decoder, FrameDecoder
+from backend.sync.events import (
+    Deregistered,
+    Frame,
+    Gap,
+    Idle,
+    Ignored,
+    Item,
+    ObservationLost,
+    Poisoned,
+    Presence,
+    Refused,
+    Registered,
+    Undecoded,
+    Unknown,
+    Updated,
+    Values,
+)
+from tests.unit.sync.samples import REGISTRATION, event, node, notification
+
+LIMITS = {"event_limit": 200, "keep_limit": 50}
+
+
+def decode(stream: bytes, **limits: int) -> list[Item]:
+    return Decoder(**limits).feed(stream)
+
+
+def one(name: str, body: Any, id_: str = "j-1") -> Item:
+    (item,) = decode(event(id_, name, body))
+    return item
+
+
+fragments = st.sampled_from(
+    [
+        *(b"id: j-1\n", b"id:j-2\r\n", b"id: \x00\n", b"event: NOTIFICATION\n", b"event: SEND\r", b"retry: 5\n"),
+        *(b"data: {}\n", b"data: x\r\n", b"data\n", b"data:\n", b": j-7\n", b":\n", b"\n", b"\r\n", b"\r"),
+        *(b"\xff\xfe\n", b"\xef\xbb\xbf", b"x" * 60, b"data: " + b"y" * 230 + b"\n", b": " + b"z" * 300 + b"\n"),
+        *(b"data: \xc3", event("j-3", "AWAKE", {"ep": "a"}), notification("j-4", "a", 1.5)),
+        notification("j-5", 'ü/"', 2.5, time=1),
+    ]
+)
+streams = st.lists(fragments, max_size=14).map(b"".join)
+
+
+@settings(max_examples=400)
+@given(streams, st.data())
+def test_any_cut_of_the_stream_gives_the_same_items(stream: bytes, data: st.DataObject) -> None:
+    whole = decode(stream, **LIMITS)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
+    decoder = Decoder(**LIMITS)
+    pieces: list[Item] = []
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        pieces += decoder.feed(stream[start:end])
+    assert pieces == whole
+    decoder = Decoder(**LIMITS)
+    assert [item for byte in stream for item in decoder.feed(bytes([byte]))] == whole
+
+
+@given(st.binary(max_size=400))
+@example(b"\n\n\n")
+@example(b"\r\r\n\n")
+def test_no_bytes_make_it_raise(stream: bytes) -> None:
+    decode(stream, **LIMITS)
+    decode(b"event: NOTIFICATION\ndata: " + stream.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n\n")
+
+
+@given(st.sampled_from(["\n", "\r", "\r\n"]))
+def test_every_line_ending_counts(end: str) -> None:
+    stream = end.join(["id: j-1", "event: AWAKE", 'data: {"ep":', 'data: "a"}', "", ""]).encode()
+    (item,) = decode(stream)
+    assert isinstance(item, Presence)
+    assert (item.endpoint, item.awake) == ("a", True)
+
+
+def test_an_idle_comment_is_heard_before_the_next_event() -> None:
+    decoder = Decoder()
+    assert decoder.feed(b": j-5\n") == [Idle("j-5")]
+    assert decoder.feed(b"\n") == []
+    assert decoder.feed(b"id: j-6\nevent: AWAKE\n") == []
+    assert [type(item) for item in decoder.feed(b'data: {"ep":"a"}\n\n')] == [Presence]
+
+
+def test_a_too_long_event_is_kept_in_part_and_the_next_one_is_read() -> None:
+    stream = event("j-1", "SEND", "x" * 10_000_000) + event("j-2", "AWAKE", {"ep": "a"})
+    decoder = Decoder()
+    items = [item for start in range(0, len(stream), 65536) for item in decoder.feed(stream[start : start + 65536])]
+    poisoned, awake = items
+    assert isinstance(poisoned, Poisoned)
+    assert (poisoned.id, poisoned.name, poisoned.size) == ("j-1", "SEND", 10_000_002)
+    assert poisoned.data == b'"' + b"x" * (1024 * 1024 - 1)
+    assert "too long" in poisoned.error
+    assert isinstance(awake, Presence)
+
+
+@pytest.mark.parametrize("data", [b"{", b"{}x", b'{"ep":"a\xff"}', b"", b"\xf0\x28", b'{"ep":"\\ud800"}', b"[" * 2000])
+def test_what_is_not_json_is_poisoned_with_its_bytes(data: bytes) -> None:
+    (item,) = decode(b"id: j-1\nevent: NOTIFICATION\ndata: " + data + b"\n\n")
+    assert isinstance(item, Poisoned)
+    assert (item.id, item.name, item.data, item.size) == ("j-1", "NOTIFICATION", data, len(data))
+    assert item.error.startswith("not JSON")
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("NOTIFICATION", {"ep": "a"}),
+        ("NOTIFICATION", {"res": "/3/0/9", "val": node(9, "INTEGER", "1")}),
+        ("NOTIFICATION", {"ep": "", "res": "/3/0/9", "val": node(9, "INTEGER", "1")}),
+        ("NOTIFICATION", {"ep": "a", "samples": [{"time": "x", "nodes": {}}]}),
+        ("NOTIFICATION", {"ep": "a", "samples": [{"time": 1e300, "nodes": {}}]}),
+        ("NOTIFICATION", {"ep": "a", "samples": [{"nodes": {}}]}),
+        ("NOTIFICATION", {"ep": "a", "samples": 3}),
+        ("NOTIFICATION", []),
+        ("SEND", {"ep": "a", "val": 3}),
+        ("SEND", None),
+        ("REGISTRATION", {}),
+        ("REGISTRATION", 3),
+        ("UPDATED", {"registration": None}),
+        ("AWAKE", {"ep": 3}),
+        ("GAP", {"from": "x"}),
+        ("OBSERVATION_LOST", {"ep": "a"}),
+        ("REFUSED", 3),
+    ],
+)
+def test_events_of_another_shape_are_poisoned(name: str, body: Any) -> None:
+    item = one(name, body)
+    assert isinstance(item, Poisoned)
+    assert item.error.startswith(name)
+    assert json.loads(item.data) == body
+
+
+def test_an_unknown_event_is_told_as_such() -> None:
+    item = one("NEWS", {"time": "whatever"})
+    assert isinstance(item, Unknown)
+    assert item.name == "NEWS"
+    assert isinstance(one("COAPLOG", {"timestamp": 1}), Ignored)
+    assert isinstance(one("PROGRESS", {"ep": "a", "sent": 1, "total": 2}), Ignored)
+
+
+def test_a_notification_of_a_stock_server_has_no_times() -> None:
+    item = one("NOTIFICATION", {"ep": "a", "kind": "single", "res": "/3/0/9", "val": node(9, "INTEGER", "61")}, id_="")
+    assert isinstance(item, Values)
+    assert (item.id, item.time, item.endpoint, item.sampled) == ("", None, "a", True)
+    assert item.readings == [("/3/0/9", "INTEGER", 61.0, None, None)]
+
+
+def test_composite_and_send_of_a_stock_server() -> None:
+    nodes = {"/3/0/9": node(9, "INTEGER", "61"), "/3303/0/5700": node(5700, "FLOAT", "21.5")}
+    readings = [("/3/0/9", "INTEGER", 61.0, None, None), ("/3303/0/5700", "FLOAT", 21.5, None, None)]
+    composite = one("NOTIFICATION", {"ep": "a", "kind": "composite", "val": nodes, "paths": list(nodes)})
+    assert isinstance(composite, Values)
+    assert composite.readings == readings
+    sent = one("SEND", {"ep": "a", "val": nodes})
+    assert isinstance(sent, Values)
+    assert sent.readings == readings
+
+
+def test_all_samples_of_a_send_come_with_their_times() -> None:
+    samples = [
+        {"time": 1000, "nodes": {"/3303/0/5700": node(5700, "FLOAT", "1.0")}},
+        {"time": 1000.001, "nodes": {"/3303/0/5700": node(5700, "FLOAT", "2.0")}},
+        {"time": None, "nodes": {"/3303/0": {"kind": "instance", "id": 0, "resources": [node(5701, "STRING", "Cel")]}}},
+    ]
+    item = one("SEND", {"ep": "a", "time": 5000, "val": {}, "samples": samples})
+    assert isinstance(item, Values)
+    assert item.time == 5_000_000
+    assert item.readings == [
+        ("/3303/0/5700", "FLOAT", 1.0, None, 1_000_000),
+        ("/3303/0/5700", "FLOAT", 2.0, None, 1_000_001),
+        ("/3303/0/5701", "STRING", None, "Cel", None),
+    ]
+    assert item.problems == []
+
+
+def test_a_bad_value_is_told_and_the_others_kept() -> None:
+    nodes = {
+        "/3/0/9": node(9, "INTEGER", "many"),
+        "/3/0/13": node(13, "TIME", 5),
+        "/3/0": node(1, "STRING", "x"),
+        "x": 3,
+    }
+    item = one("SEND", {"ep": "a", "val": nodes})
+    assert isinstance(item, Values)
+    assert item.readings == [("/3/0/13", "TIME", 5.0, None, None)]
+    assert len(item.problems) == 3
+
+
+types = st.sampled_from(
+    ["INTEGER", "FLOAT", "STRING", "BOOLEAN", "OPAQUE", "TIME", "OBJLNK", "CORELNK", "float", "X", None, 3]
+)
+raws = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["1", "1.5", "NaN", "ff"])
+)
+
+
+@given(st.sampled_from(["/3/0/9", "/3/0", "/3/0/9/1", "/", "x"]), types, raws)
+def test_the_short_way_and_the_long_way_agree(path: str, type_: Any, raw: Any) -> None:
+    single = node(9, type_, raw)
+    try:
+        body = json.loads(json.dumps(single, allow_nan=False))
+    except ValueError:
+        return
+    item = one("SEND", {"ep": "a", "val": {path: single}})
+    assert isinstance(item, Values)
+    values, problems = flatten_tolerant(path, body)
+    assert [(p, t, canonical_text(t, n, x), n) for p, t, n, x, _ in item.readings] == [tuple(value) for value in values]
+    assert bool(item.problems) == bool(problems)
+
+
+def test_registrations() -> None:
+    item = one("REGISTRATION", REGISTRATION)
+    assert isinstance(item, Registered)
+    assert item.registration.endpoint == "sim-1"
+    update = one("UPDATED", {"registration": REGISTRATION, "update": {}})
+    assert isinstance(update, Updated)
+    assert update.registration == item.registration
+    end = one("DEREGISTRATION", REGISTRATION | {"reason": "expired", "time": 7})
+    assert isinstance(end, Deregistered)
+    assert (end.reason, end.time) == ("expired", 7000)
+
+
+def test_the_other_events() -> None:
+    gap = one("GAP", {"journal": "j", "from": 5, "to": 9, "reason": "truncated"})
+    assert isinstance(gap, Gap)
+    assert (gap.journal, gap.first, gap.last, gap.reason) == ("j", 5, 9, "truncated")
+    lost = one("OBSERVATION_LOST", {"ep": "a", "path": "/3/0/9", "code": "NOT_FOUND(404)"})
+    assert isinstance(lost, ObservationLost)
+    undecoded = one("UNDECODED", {"ep": "a", "format": "SENML_CBOR", "hex": "ff", "error": "cut"})
+    assert isinstance(undecoded, Undecoded)
+    assert (undecoded.path, undecoded.hex) == ("", "ff")
+    refused = one("REFUSED", {"by": "server", "peer": "127.0.0.1:1", "reason": "unknown"})
+    assert isinstance(refused, Refused)
+    assert refused.endpoint == ""
+    answer = one(
+        "REQUEST_RESPONSE",
+        {"ep": "a", "path": "/3/0/9", "response": {"success": True, "content": node(9, "INTEGER", "1")}},
+    )
+    assert isinstance(answer, Values)
+    assert not answer.sampled
+    assert answer.readings == [("/3/0/9", "INTEGER", 1.0, None, None)]
+
+
+def test_frames_keep_ids_apart() -> None:
+    frames = FrameDecoder().feed(b"id: 1\n\nevent: x\n\ndata: a\ndata: b\n\n")
+    assert frames == [Frame("1", "", b"", 0), Frame("", "x", b"", 0), Frame("", "", b"a\nb", 3)]
