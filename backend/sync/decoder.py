@@ -3,8 +3,10 @@
 Nothing raises: what cannot be understood becomes `Poisoned`, with the bytes as they came (up to a limit).
 """
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -39,6 +41,9 @@ COMMENT_LIMIT = 256
 FIELD_LIMIT = 1024
 # milliseconds that are a sensible time without a closer look: up to the year 2286
 _LATEST = 10**13
+# one event as our server writes it, and how many of its bytes are not id, name or data
+_EVENTS = re.compile(rb"id: ([^\n]*)\nevent: ([^\n]*)\ndata: ([^\n]*)\n\n")
+_EVENT_FRAME = len(b"id: \nevent: \ndata: \n\n")
 
 
 class FrameDecoder:
@@ -57,7 +62,15 @@ class FrameDecoder:
         self._at_start = True
         self._long: _LongEvent | None = None
 
-    def feed(self, chunk: bytes) -> list[Frame | Idle]:
+    def make(self, event_id: str, name: str, data: bytes) -> Any:
+        """What is given back for an event."""
+        return Frame(event_id, name, data)
+
+    def make_cut(self, event_id: str, name: str, data: bytes, size: int) -> Any:
+        """What is given back for one that was too long: `data` is only the beginning of `size` bytes."""
+        return Frame(event_id, name, data, cut_from=size)
+
+    def feed(self, chunk: bytes) -> list[Any]:
         """The frames and comments that this chunk completes, in order."""
         if self._at_start:
             chunk = self._without_bom(chunk)
@@ -67,12 +80,12 @@ class FrameDecoder:
         if b"\r" in chunk:
             self._skip_lf = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        found: list[Frame | Idle] = []
+        found: list[Any] = []
         while chunk:
             if self._long is not None:
                 chunk = self._long.feed(chunk)
                 if self._long.done:
-                    found.append(self._long.result())
+                    found.append(self._long.result(self.make_cut))
                     self._long = None
                 continue
             chunk = self._take(chunk, found)
@@ -89,7 +102,7 @@ class FrameDecoder:
         self._at_start = False
         return start.removeprefix(bom)
 
-    def _take(self, chunk: bytes, found: list[Frame | Idle]) -> bytes:
+    def _take(self, chunk: bytes, found: list[Any]) -> bytes:
         """Takes whole events from what is there; gives back what a too long event has to eat first."""
         crossing = chunk.startswith(b"\n") and self._pieces and self._pieces[-1].endswith(b"\n")
         self._pieces.append(chunk)
@@ -101,8 +114,7 @@ class FrameDecoder:
         self._pieces, self._size = [], 0
         head, separator, rest = data.rpartition(b"\n\n")
         if separator:
-            for block in head.split(b"\n\n"):
-                self._block(block, found)
+            self._blocks(head, found)
         rest = self._strip(rest, found)
         if len(rest) > self._event_limit:
             self._long = _LongEvent(self._keep_limit)
@@ -112,7 +124,7 @@ class FrameDecoder:
         return b""
 
     @staticmethod
-    def _strip(block: bytes, found: list[Frame | Idle]) -> bytes:
+    def _strip(block: bytes, found: list[Any]) -> bytes:
         """Takes complete comment lines and empty lines off the front, so that an idle comment is heard at once."""
         while block[:1] in {b":", b"\n"}:
             line, newline, rest = block.partition(b"\n")
@@ -123,7 +135,19 @@ class FrameDecoder:
             block = rest
         return block
 
-    def _block(self, block: bytes, found: list[Frame | Idle]) -> None:
+    def _blocks(self, head: bytes, found: list[Any]) -> None:
+        """Whole events, without the last one's end."""
+        events = _EVENTS.findall(head + b"\n\n") if len(head) < self._event_limit else []
+        # nothing but events the way that our server writes them? Then the matches cover all bytes
+        if sum(map(len, chain.from_iterable(events))) + _EVENT_FRAME * len(events) == len(head) + 2:
+            make = self.make
+            for event_id, name, data in events:
+                found.append(make(_id(event_id), _text(name), data))
+            return
+        for block in head.split(b"\n\n"):
+            self._block(block, found)
+
+    def _block(self, block: bytes, found: list[Any]) -> None:
         """One event: the lines between two empty ones."""
         if block[:1] in {b":", b"\n"}:
             block = self._strip(block + b"\n", found).removesuffix(b"\n")
@@ -132,24 +156,12 @@ class FrameDecoder:
         if len(block) + 1 > self._event_limit:
             event = _LongEvent(self._keep_limit)
             rest = event.feed(block + b"\n\n")
-            found.append(event.result())
+            found.append(event.result(self.make_cut))
             self._block(rest.removesuffix(b"\n\n"), found)
             return
-        lines = block.split(b"\n")
-        # the way that our server writes it, and then any other
-        if len(lines) == 3:
-            first, second, third = lines
-            if first.startswith(b"id: ") and second.startswith(b"event: ") and third.startswith(b"data: "):
-                data = third[6:]
-                found.append(Frame(_id(first[4:]), _text(second[7:]), data, len(data)))
-                return
-        self._lines(lines, found)
-
-    @staticmethod
-    def _lines(lines: list[bytes], found: list[Frame | Idle]) -> None:
         event_id = name = ""
         data: bytes | None = None
-        for line in lines:
+        for line in block.split(b"\n"):
             key, _, value = line.partition(b":")
             if value[:1] == b" ":
                 value = value[1:]
@@ -162,7 +174,7 @@ class FrameDecoder:
             elif not key and line:
                 found.append(_comment(line))
         if data is not None or event_id or name:
-            found.append(Frame(event_id, name, data or b"", len(data or b"")))
+            found.append(self.make(event_id, name, data or b""))
 
 
 class _LongEvent:
@@ -227,11 +239,11 @@ class _LongEvent:
         self._data += value[: max(0, self._keep - len(self._data))]
         self._data_size += len(value) + cut
 
-    def result(self) -> Frame | Idle:
-        """The frame, or the comment where there is nothing else."""
+    def result(self, make: Callable[[str, str, bytes, int], Any]) -> Any:
+        """The event, or the comment where there is nothing else."""
         if self._comment is not None and not (self._lines or self._id or self._name):
             return self._comment
-        return Frame(self._id, self._name, bytes(self._data), self._data_size, truncated=True)
+        return make(self._id, self._name, bytes(self._data), self._data_size)
 
 
 def _comment(line: bytes) -> Idle:
@@ -245,28 +257,28 @@ def _text(value: bytes) -> str:
 
 def _id(value: bytes) -> str:
     """An id with a NUL or of no sensible length counts as none."""
-    if b"\x00" in value or len(value) > 64:
-        return ""
-    return value.decode("utf-8", "replace")
+    return "" if len(value) > 64 or b"\x00" in value else value.decode("utf-8", "replace")
 
 
 # -- frames to events
 
 
-def frame_parse(frame: Frame) -> Item:
-    """The event in a frame. Never raises: what is not understood is `Poisoned`."""
-    if frame.truncated:
-        error = f"an event of {frame.size} bytes is too long to be read"
-        return Poisoned(frame.id, frame.name, frame.data, frame.size, error)
-    try:
-        body = orjson.loads(frame.data)
-    except orjson.JSONDecodeError as error:
-        return Poisoned(frame.id, frame.name, frame.data, frame.size, f"not JSON: {error}")
-    try:
-        return _PARSERS.get(frame.name, _unknown)(frame, body)
-    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
-        text = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else str(error)
-        return Poisoned(frame.id, frame.name, frame.data, frame.size, f"{frame.name}: {text[:500]}")
+class Decoder(FrameDecoder):
+    """Chunks of bytes in, typed items (backend.sync.events.Item) out."""
+
+    def make(self, event_id: str, name: str, data: bytes) -> Item:
+        """The event in a frame. Never raises: what is not understood is `Poisoned`."""
+        try:
+            return _PARSERS.get(name, _unknown)(event_id, name, data, orjson.loads(data))
+        except orjson.JSONDecodeError as error:
+            return Poisoned(event_id, name, data, len(data), f"not JSON: {error}")
+        except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+            text = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else str(error)
+            return Poisoned(event_id, name, data, len(data), f"{name}: {text[:500]}")
+
+    def make_cut(self, event_id: str, name: str, data: bytes, size: int) -> Item:
+        """One that is too long to be read."""
+        return Poisoned(event_id, name, data, size, f"an event of {size} bytes is too long to be read")
 
 
 def _time(body: Any) -> int | None:
@@ -311,13 +323,15 @@ def readings_of(path: str, node: Any, time: int | None, readings: list[Reading],
         problems.append(str(error))
 
 
-def _values(frame: Frame, body: dict[str, Any], nodes: Any) -> Values:
-    """The hot loop of decoding: all samples of an event, or `nodes` where it has none (a stock server)."""
+def _values(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Values:
+    """NOTIFICATION and SEND: the hot loop of decoding."""
     readings: list[Reading] = []
     problems: list[str] = []
     samples = body.get("samples")
     if samples is None:
-        samples = [{"time": None, "nodes": nodes}]
+        # a stock server: values without times, of a single observation beside their path
+        single = name == "NOTIFICATION" and body.get("kind") != "composite"
+        samples = [{"time": None, "nodes": {body["res"]: body["val"]} if single else body["val"]}]
     for sample in samples:
         raw = sample["time"]
         if type(raw) is int and 0 <= raw < _LATEST:
@@ -335,20 +349,14 @@ def _values(frame: Frame, body: dict[str, Any], nodes: Any) -> Values:
             except (KeyError, TypeError, ValueError, OverflowError):
                 pass
             readings_of(path, node, time, readings, problems)
-    return Values(frame.id, frame.name, frame.data, _time(body), _endpoint(body), readings, problems)
+    at, endpoint = body.get("time"), body["ep"]
+    at = at * 1000 if type(at) is int and 0 <= at < _LATEST else _time(body)
+    if type(endpoint) is not str or not 0 < len(endpoint) <= 255:
+        endpoint = _endpoint(body)
+    return Values(id_, name, data, at, endpoint, readings, problems)
 
 
-def _notification(frame: Frame, body: dict[str, Any]) -> Event:
-    if "samples" in body or body.get("kind") == "composite":
-        return _values(frame, body, body.get("val"))
-    return _values(frame, body, {body["res"]: body["val"]})
-
-
-def _send(frame: Frame, body: dict[str, Any]) -> Event:
-    return _values(frame, body, body.get("val"))
-
-
-def _request_response(frame: Frame, body: dict[str, Any]) -> Event:
+def _request_response(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Event:
     """A device's late answer: its content, where it has one, is worth as much as a read's."""
     readings: list[Reading] = []
     problems: list[str] = []
@@ -356,7 +364,7 @@ def _request_response(frame: Frame, body: dict[str, Any]) -> Event:
     content = response.get("content") if isinstance(response, dict) and response.get("success") else None
     if content is not None:
         readings_of(str(body.get("path")), content, None, readings, problems)
-    return Values(frame.id, frame.name, frame.data, _time(body), _endpoint(body), readings, problems, sampled=False)
+    return Values(id_, name, data, _time(body), _endpoint(body), readings, problems, sampled=False)
 
 
 def _registration(body: Any) -> Any:
@@ -364,29 +372,29 @@ def _registration(body: Any) -> Any:
     return body.get("registration", body)
 
 
-def _registered(frame: Frame, body: dict[str, Any]) -> Event:
-    return Registered(frame.id, frame.name, frame.data, _time(body), registration_parse(_registration(body)))
+def _registered(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Event:
+    return Registered(id_, name, data, _time(body), registration_parse(_registration(body)))
 
 
-def _updated(frame: Frame, body: dict[str, Any]) -> Event:
-    return Updated(frame.id, frame.name, frame.data, _time(body), registration_parse(_registration(body)))
+def _updated(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Event:
+    return Updated(id_, name, data, _time(body), registration_parse(_registration(body)))
 
 
-def _deregistered(frame: Frame, body: dict[str, Any]) -> Event:
+def _deregistered(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Event:
     info = registration_parse(_registration(body))
-    return Deregistered(frame.id, frame.name, frame.data, _time(body), info, str(body.get("reason") or "")[:16])
+    return Deregistered(id_, name, data, _time(body), info, str(body.get("reason") or "")[:16])
 
 
-def _presence(frame: Frame, body: dict[str, Any]) -> Event:
-    return Presence(frame.id, frame.name, frame.data, _time(body), _endpoint(body), frame.name == "AWAKE")
+def _presence(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Event:
+    return Presence(id_, name, data, _time(body), _endpoint(body), name == "AWAKE")
 
 
-def _gap(frame: Frame, body: dict[str, Any]) -> Event:
+def _gap(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Event:
     first, last = body.get("from"), body.get("to")
     return Gap(
-        frame.id,
-        frame.name,
-        frame.data,
+        id_,
+        name,
+        data,
         _time(body),
         journal=str(body.get("journal") or "")[:48],
         first=None if first is None else int(first),
@@ -395,22 +403,22 @@ def _gap(frame: Frame, body: dict[str, Any]) -> Event:
     )
 
 
-def _observation_lost(frame: Frame, body: dict[str, Any]) -> Event:
+def _observation_lost(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Event:
     path, code = str(body["path"]), str(body.get("code") or "")
-    return ObservationLost(frame.id, frame.name, frame.data, _time(body), _endpoint(body), path, code)
+    return ObservationLost(id_, name, data, _time(body), _endpoint(body), path, code)
 
 
-def _undecoded(frame: Frame, body: dict[str, Any]) -> Event:
+def _undecoded(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Event:
     texts = {key: str(body.get(key) or "") for key in ("path", "format", "hex", "error")}
-    return Undecoded(frame.id, frame.name, frame.data, _time(body), _endpoint(body), **texts)
+    return Undecoded(id_, name, data, _time(body), _endpoint(body), **texts)
 
 
-def _refused(frame: Frame, body: dict[str, Any]) -> Event:
+def _refused(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Event:
     endpoint = body.get("endpoint")
     return Refused(
-        frame.id,
-        frame.name,
-        frame.data,
+        id_,
+        name,
+        data,
         _time(body),
         endpoint=endpoint if isinstance(endpoint, str) else "",
         reason=str(body.get("reason") or ""),
@@ -418,17 +426,17 @@ def _refused(frame: Frame, body: dict[str, Any]) -> Event:
     )
 
 
-def _unknown(frame: Frame, body: Any) -> Event:
-    return Unknown(frame.id, frame.name, frame.data, None)
+def _unknown(id_: str, name: str, data: bytes, body: Any) -> Event:
+    return Unknown(id_, name, data, None)
 
 
-def _ignored(frame: Frame, body: Any) -> Event:
-    return Ignored(frame.id, frame.name, frame.data, _time(body))
+def _ignored(id_: str, name: str, data: bytes, body: Any) -> Event:
+    return Ignored(id_, name, data, _time(body))
 
 
-_PARSERS: dict[str, Callable[[Frame, Any], Event]] = {
-    "NOTIFICATION": _notification,
-    "SEND": _send,
+_PARSERS: dict[str, Callable[[str, str, bytes, Any], Event]] = {
+    "NOTIFICATION": _values,
+    "SEND": _values,
     "REQUEST_RESPONSE": _request_response,
     "REGISTRATION": _registered,
     "UPDATED": _updated,
@@ -442,15 +450,3 @@ _PARSERS: dict[str, Callable[[Frame, Any], Event]] = {
     "COAPLOG": _ignored,
     "PROGRESS": _ignored,
 }
-
-
-class Decoder:
-    """Chunks of bytes in, typed items out."""
-
-    def __init__(self, *, event_limit: int = EVENT_LIMIT, keep_limit: int = KEEP_LIMIT) -> None:
-        """As FrameDecoder."""
-        self._frames = FrameDecoder(event_limit=event_limit, keep_limit=keep_limit)
-
-    def feed(self, chunk: bytes) -> list[Item]:
-        """The items that this chunk completes, in order."""
-        return [frame_parse(found) if isinstance(found, Frame) else found for found in self._frames.feed(chunk)]

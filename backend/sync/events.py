@@ -3,7 +3,7 @@
 Times are microseconds since 1970 (UTC) by the server's clock, None where the server gives none (a stock one).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from backend.lwm2m.registrations import RegistrationInfo
@@ -179,10 +179,9 @@ Storable = Event | Poisoned | Idle | ReadDone | ObserveFailed | Clients
 
 @dataclass(slots=True)
 class Frame:
-    """The fields of one SSE event, not yet understood. `truncated`: `data` is only the beginning of `size` bytes."""
+    """The fields of one SSE event, not yet understood. `cut_from`: bytes of the original where `data` is cut."""
 
     id: str
     name: str
     data: bytes
-    size: int
-    truncated: bool = field(default=False)
+    cut_from: int | None = None

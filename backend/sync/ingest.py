@@ -260,16 +260,17 @@ class _Batch:
         head = ""
         place = sequence_of(last_id)
         prefix = f"{place[0]}-" if place else ""
+        length = len(prefix)
         for item in items:
             if type(item) is Values:
-                if place is not None and item.id.startswith(prefix):
-                    digits = item.id[len(prefix) :]
-                    if digits.isdecimal():
-                        sequence = int(digits)
-                        if sequence > place[1]:
-                            place, last_id = (place[0], sequence), item.id
-                            fresh.append(item)
-                        continue
+                # what follows does the same for every kind of item
+                digits = item.id[length:]
+                if place is not None and digits.isdecimal() and item.id.startswith(prefix):
+                    sequence = int(digits)
+                    if sequence > place[1]:
+                        place, last_id = (place[0], sequence), item.id
+                        fresh.append(item)
+                    continue
             elif isinstance(item, Idle):
                 head = item.last if sequence_of(item.last) else head
                 continue
@@ -283,6 +284,7 @@ class _Batch:
                     continue
                 place, last_id = here, item.id
                 prefix = f"{here[0]}-" if here else ""
+                length = len(prefix)
             fresh.append(item)
         return fresh, last_id, head
 
@@ -384,7 +386,7 @@ class _Batch:
         self._result.values += len(readings)
         work.new_values = True
         current, ids = work.current, work.series
-        sampled, plain, full = item.sampled, self._samples.plain, self._samples.full
+        sampled, plain, timed = item.sampled, self._samples.plain, self._samples.timed
         for reading in readings:
             path, _, number, text, own = reading
             age = at if own is None or own > at else own
@@ -395,13 +397,14 @@ class _Batch:
                 series_id = ids.get(path)
                 if series_id is None:
                     self._sample(work, path, at, number, text, own)
-                elif own is None and text is None and number is not None:
-                    # what SampleBuffer.add does, without the call: most values come here
-                    plain += (series_id, at, number)
-                elif own is None:
-                    self._samples.add(series_id, at, number, text, None)
+                # what SampleBuffer.add does, without the call: nearly all values go one of the first two ways
+                elif text is None and number is not None:
+                    if own is None:
+                        plain += (series_id, at, number)
+                    else:
+                        timed += (series_id, own, number, (at - own) // 1000)
                 else:
-                    full += (series_id, own, 0, number, text, (at - own) // 1000)
+                    self._sample(work, path, at, number, text, own)
 
     def _sample(self, work: _Work, path: str, at: int, number: float | None, text: str | None, own: int | None) -> None:
         """Puts a sample where its series is known, else aside until all new series are made in one go."""

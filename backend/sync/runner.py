@@ -55,7 +55,7 @@ from backend.sync.work import (
 
 log = logging.getLogger(__name__)
 
-BATCH_VALUES = 5000
+BATCH_VALUES = 10_000
 BATCH_SECONDS = 0.1
 HEARTBEAT_SECONDS = 1.0
 INTENTIONS_SECONDS = 0.5

@@ -23,6 +23,8 @@ ChangeRow = tuple[int | None, str]
 _COLUMNS = '"series_id", "time", "seq", "number", "text", "delay"'
 _PLAIN = 'INSERT OR IGNORE INTO "telemetry_sample" ("series_id", "time", "seq", "number") VALUES '
 _PLAIN_ROW = "(?, ?, 0, ?)"
+_TIMED = 'INSERT OR IGNORE INTO "telemetry_sample" ("series_id", "time", "seq", "number", "delay") VALUES '
+_TIMED_ROW = "(?, ?, 0, ?, ?)"
 _FULL = f'INSERT OR IGNORE INTO "telemetry_sample" ({_COLUMNS}) VALUES '  # noqa: S608
 _FULL_ROW = "(?, ?, ?, ?, ?, ?)"
 # rows a statement; its parameters stay far below SQLite's limit (32,766)
@@ -62,31 +64,38 @@ class _CollisionError(Exception):
 class SampleBuffer:
     """Samples on their way, in flat lists, which is what SQLite takes fastest."""
 
-    __slots__ = ("full", "plain")
+    __slots__ = ("full", "plain", "timed")
 
     def __init__(self) -> None:
         """Empty."""
         # just a number at a receive time, as nearly all: series id, time, number; series id, time, number; …
         self.plain: list[float] = []
+        # a number at the device's own time: series id, time, number, delay; …
+        self.timed: list[float] = []
         # the others: series id, time, 0, number, text, delay; …
         self.full: list[float | str | None] = []
 
     def add(self, series_id: int, time: int, number: float | None, text: str | None, delay: int | None) -> None:
         """One sample."""
-        if delay is None and text is None and number is not None:
+        if text is not None or number is None:
+            self.full += (series_id, time, 0, number, text, delay)
+        elif delay is None:
             self.plain += (series_id, time, number)
         else:
-            self.full += (series_id, time, 0, number, text, delay)
+            self.timed += (series_id, time, number, delay)
 
     def __len__(self) -> int:
         """How many samples."""
-        return len(self.plain) // 3 + len(self.full) // 6
+        return len(self.plain) // 3 + len(self.timed) // 4 + len(self.full) // 6
 
     def rows(self) -> Iterator[SampleRow]:
         """All of them as rows."""
         plain: Iterator[Any] = iter(self.plain)
         for series_id, time, number in zip(plain, plain, plain, strict=True):
             yield series_id, time, 0, number, None, None
+        timed: Iterator[Any] = iter(self.timed)
+        for series_id, time, number, delay in zip(timed, timed, timed, timed, strict=True):
+            yield series_id, time, 0, number, None, delay
         full: Iterator[Any] = iter(self.full)
         yield from zip(full, full, full, full, full, full, strict=True)
 
@@ -137,8 +146,10 @@ def _insert(samples: SampleBuffer) -> int:
         # past Django's cursor, which would search every statement for its placeholders
         with connection.wrap_database_errors:
             cursor = connection.connection.cursor()
-            return _insert_sqlite(cursor, _PLAIN, _PLAIN_ROW, samples.plain) + _insert_sqlite(
-                cursor, _FULL, _FULL_ROW, samples.full
+            return (
+                _insert_sqlite(cursor, _PLAIN, _PLAIN_ROW, samples.plain)
+                + _insert_sqlite(cursor, _TIMED, _TIMED_ROW, samples.timed)
+                + _insert_sqlite(cursor, _FULL, _FULL_ROW, samples.full)
             )
     with connection.cursor() as cursor:
         cursor.execute(_TEMPORARY)

@@ -1,9 +1,14 @@
 """What the event stream can never give again is recorded and shown, and the devices are repaired."""
 
 import shutil
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
+from tests.support.coap import ScriptedDevice
 from tests.support.events import sequence
 from tests.support.stack import Stack
 from tests.support.waiting import wait_for
@@ -11,17 +16,17 @@ from tests.support.waiting import wait_for
 ENDPOINTS = ("sim-1", "sim-2", "sim-3")
 
 
-def start_all(stack: Stack, *leshan: str, interval: str = "0.2") -> None:
+def start_all(stack: Stack, *leshan: str) -> None:
     """Leshan, sync and three devices with counted values."""
     stack.provision(*ENDPOINTS)
     stack.start_leshan(*leshan)
     stack.start_sync()
-    start_devices(stack, interval=interval)
+    start_devices(stack)
 
 
-def start_devices(stack: Stack, *, interval: str = "0.2") -> None:
+def start_devices(stack: Stack) -> None:
     """Three devices that are soon back when the server was away."""
-    stack.start_fleet("--counted", "--interval", interval, "--backoff-max", "2")
+    stack.start_fleet("--counted", "--interval", "0.2", "--backoff-max", "2")
     stack.wait_online(*ENDPOINTS)
     stack.wait_more_samples(*ENDPOINTS)
 
@@ -68,20 +73,45 @@ def assert_flows_again(stack: Stack) -> None:
     assert stack.query("SELECT name, error FROM devices_rawevent") == []
 
 
+@pytest.fixture
+def stack(template: Path, tmp_path: Path) -> Iterator[Stack]:
+    """A stack that lets in plain CoAP too, for a device that says a lot."""
+    one = Stack(tmp_path / "stack", template=template, coap=True)
+    try:
+        yield one
+    finally:
+        one.stop()
+
+
+def oldest_after(stack: Stack, event_id: str) -> int:
+    """The sequence of the first event after this one that can still be had, where some are lost; else 0."""
+    for event in stack.events(event_id):
+        if event.id:
+            return sequence(event.id) + 1 if event.name == "GAP" else 0
+    return 0
+
+
 def test_truncated(stack: Stack) -> None:
     """The journal's bound was reached while sync was away: the beginning of what it missed is gone."""
-    start_all(stack, "--journal-size", "1", interval="0.02")
+    start_all(stack, "--journal-size", "1")
     last = stop_sync(stack)
-
-    def oldest() -> int:
-        for event in stack.events(last):
-            if event.name == "GAP":
-                return sequence(event.id) + 1
-            if event.id:
+    credential = {"endpoint": "talker-1", "tls": {"mode": "nosec"}}
+    assert stack.leshan("PUT", "/api/security/clients", json=credential).status_code in {200, 204}
+    assert stack.coap_port is not None
+    moment = time.time_ns() // 1_000_000_000 - 1_000_000
+    oldest = 0
+    with ScriptedDevice("talker-1", stack.coap_port) as device:
+        # far more than fits must not be needed
+        for _ in range(40):
+            for _ in range(50):
+                device.send_series("/3303/0/5700", start=moment)
+                moment += 60
+            oldest = oldest_after(stack, last)
+            if oldest:
                 break
-        return 0
-
-    wait_for(oldest, timeout=90, what=lambda: f"the journal drops its oldest events, is at {stack.head()}")
+    assert oldest > sequence(last) + 1, f"the journal drops its oldest events, is at {stack.head()}"
+    size = sum(file.stat().st_size for file in (stack.journal_folder / "journal").iterdir())
+    assert size < 2 << 20
     stack.start_sync()
 
     journal, first, final, reason = the_gap(stack)

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -99,6 +98,17 @@ def test_it_brings_up_a_product_with_values(run: Run) -> None:
     assert (run.data / "leshan.token").stat().st_mode & 0o777 == 0o600
     assert run.data.stat().st_mode & 0o777 == 0o700
     assert {log.name for log in (run.data / "logs").iterdir()} == {f"{name}.log" for name in PROGRAMS}
+
+
+def test_the_health_check_of_sync_says_that_it_is_well(run: Run) -> None:
+    check = [sys.executable, str(ROOT / "manage.py"), "sync", "--check"]
+    well = subprocess.run(check, env={**ENV, "FLOWNEXUS_DATA": str(run.data)}, text=True, capture_output=True)
+    assert well.returncode == 0, well.stderr
+    other = subprocess.run(
+        [*check, "--server", "other"], env={**ENV, "FLOWNEXUS_DATA": str(run.data)}, text=True, capture_output=True
+    )
+    assert other.returncode == 1
+    assert "no sync is running for the server 'other'" in other.stderr
 
 
 def test_a_second_one_on_the_same_data_refuses(run: Run) -> None:

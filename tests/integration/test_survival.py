@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.conftest import NewStack
+from tests.support.coap import ScriptedDevice
 from tests.support.events import Value, sequence
 from tests.support.stack import Stack
 from tests.support.waiting import wait_for
@@ -106,7 +107,7 @@ def test_kill_9_ten_times(stack: Stack) -> None:
 @pytest.fixture(scope="module")
 def steady(new_stack: NewStack) -> Stack:
     """Five devices that send counted values all the time."""
-    stack = new_stack()
+    stack = new_stack(coap=True)
     endpoints = [f"sim-{number}" for number in range(1, 6)]
     stack.provision(*endpoints, "short-1", "short-2")
     stack.start_leshan()
@@ -161,36 +162,70 @@ def test_sync_stopped_and_started(steady: Stack) -> None:
     assert states[1] == ("down", 0)
 
 
-@contextlib.contextmanager
-def stalled_listeners(stack: Stack, count: int) -> Iterator[list[socket.socket]]:
-    """Connections that ask for the whole journal and never read the answer."""
+def stalled_reader(port: int) -> socket.socket:
+    """A connection that takes as little as the kernel allows."""
+    reader = socket.socket()
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    reader.settimeout(10)
+    reader.connect(("127.0.0.1", port))
+    return reader
+
+
+def kernel_buffers() -> int:
+    """How many bytes a server can write to such a connection before it must wait."""
+    taken = 0
     with contextlib.ExitStack() as ends:
-        listeners = []
-        journal = stack.head().rpartition("-")[0]
+        server = ends.enter_context(contextlib.closing(socket.create_server(("127.0.0.1", 0))))
+        ends.enter_context(contextlib.closing(stalled_reader(server.getsockname()[1])))
+        writer = ends.enter_context(contextlib.closing(server.accept()[0]))
+        writer.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                taken += writer.send(b"x" * 65536)
+    return taken
+
+
+@contextlib.contextmanager
+def stalled_listeners(stack: Stack, count: int, *, start: str) -> Iterator[None]:
+    """Connections that ask for the journal from an event on and never read the answer."""
+    with contextlib.ExitStack() as ends:
         for _ in range(count):
-            listener = ends.enter_context(contextlib.closing(socket.socket()))
-            # as little as the kernel allows, so that the server's writes block soon
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-            listener.settimeout(10)
-            listener.connect(("127.0.0.1", stack.http_port))
+            listener = ends.enter_context(contextlib.closing(stalled_reader(stack.http_port)))
             listener.sendall(
                 f"GET /api/event HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {stack.token}\r\n"
-                f"Accept: text/event-stream\r\nLast-Event-ID: {journal}-0\r\n\r\n".encode()
+                f"Accept: text/event-stream\r\nLast-Event-ID: {start}\r\n\r\n".encode()
             )
             assert listener.recv(15, socket.MSG_PEEK).startswith(b"HTTP/1.1 200")
-            listeners.append(listener)
-        yield listeners
+        yield
+
+
+def fill_journal(stack: Stack, size: int) -> None:
+    """So many bytes of new events: Sends with a long series."""
+    credential = {"endpoint": "bulk-1", "tls": {"mode": "nosec"}}
+    assert stack.leshan("PUT", "/api/security/clients", json=credential).status_code in {200, 204}
+    files = stack.journal_folder / "journal"
+
+    def journal_size() -> int:
+        return sum(file.stat().st_size for file in files.iterdir())
+
+    assert stack.coap_port is not None
+    goal = journal_size() + size
+    moment = time.time_ns() // 1_000_000_000 - 1_000_000
+    with ScriptedDevice("bulk-1", stack.coap_port) as device:
+        while journal_size() < goal:
+            device.send_series(COUNTED, start=moment)
+            moment += 60
 
 
 def test_stalled_listeners(steady: Stack) -> None:
     """Listeners that do not read delay neither CoAP nor other listeners."""
     start = steady.head()
-    with stalled_listeners(steady, 10):
+    fill_journal(steady, kernel_buffers() + 1_000_000)
+    with stalled_listeners(steady, 5, start=start):
         wait_journal_grows(steady, 50)
         # another listener hears of values when they come
-        fresh = steady.events()
         delays: list[float] = []
-        for event in fresh:
+        for event in steady.events():
             if event.name == "NOTIFICATION":
                 delays.append(time.time() - event.data["time"] / 1000)
             if len(delays) == 50:

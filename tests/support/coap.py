@@ -1,12 +1,13 @@
 """A few bytes of CoAP (RFC 7252) for clients that are not ours: over plain UDP, and over DTLS by OpenSSL."""
 
 import contextlib
+import itertools
 import secrets
 import socket
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -143,7 +144,9 @@ class ScriptedDevice:
         self.requests: list[Message] = []
         self._answer = answer
         self._lifetime = lifetime
+        self._ids = itertools.count(secrets.randbelow(0x10000))
         self._responses: dict[bytes, Message] = {}
+        self._answered = threading.Condition()
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.settimeout(0.1)
         self._udp.connect(("127.0.0.1", server_port))
@@ -165,16 +168,24 @@ class ScriptedDevice:
 
     def ask(self, request: Message) -> Message:
         """Sends a request; returns the response. Loopback loses nothing: there are no retransmissions."""
+        # a message id that comes again within minutes would be taken for a repetition (RFC 7252, 4.5)
+        request = replace(request, id=next(self._ids) % 0x10000)
         self._udp.send(request.encode())
-        return wait_for(
-            lambda: self._responses.get(request.token), timeout=10, what=f"{self.endpoint}: an answer to {request}"
-        )
+        with self._answered:
+            there = self._answered.wait_for(lambda: request.token in self._responses, timeout=10)
+            assert there, f"{self.endpoint}: no answer to {request}"
+            return self._responses.pop(request.token)
 
     def send(self, records: str) -> None:
         """A LwM2M Send of SenML JSON (LwM2M Core 1.1, 6.4.6)."""
         options = [(URI_PATH, b"dp"), (CONTENT_FORMAT, bytes([SENML_JSON]))]
         response = self.ask(_request("0.02", options, records.encode()))
         assert response.code == "2.04", f"{self.endpoint}: {response}"
+
+    def send_series(self, path: str, *, start: int, count: int = 60) -> None:
+        """A Send of so many numbers, one a second from `start` (seconds since 1970) on: some 8 kB in the journal."""
+        more = "".join(f',{{"t":{second},"v":{second}.5}}' for second in range(1, count))
+        self.send(f'[{{"bn":"{path}","bt":{start},"v":0.5}}{more}]')
 
     def _run(self) -> None:
         while not self._ended.is_set():
@@ -185,7 +196,9 @@ class ScriptedDevice:
             if message.code == "0.00":
                 continue
             if not message.code.startswith("0."):
-                self._responses[message.token] = message
+                with self._answered:
+                    self._responses[message.token] = message
+                    self._answered.notify_all()
                 if message.type == CON:
                     self._udp.send(Message(ACK, "0.00", message.id, b"").encode())
                 continue

@@ -32,7 +32,7 @@ def seconds(number: float) -> datetime:
 # -- status
 
 
-@pytest.mark.parametrize(("status", "sign"), product(Status, Sign))
+@pytest.mark.parametrize(("status", "sign"), list(product(Status, Sign)))
 def test_status_rules(status: Status, sign: Sign) -> None:
     after = status_next(status=status, sign=sign)
     assert status_next(status=status, sign=sign, late=True) == status

@@ -255,4 +255,4 @@ def test_the_other_events() -> None:
 
 def test_frames_keep_ids_apart() -> None:
     frames = FrameDecoder().feed(b"id: 1\n\nevent: x\n\ndata: a\ndata: b\n\n")
-    assert frames == [Frame("1", "", b"", 0), Frame("", "x", b"", 0), Frame("", "", b"a\nb", 3)]
+    assert frames == [Frame("1", "", b""), Frame("", "x", b""), Frame("", "", b"a\nb")]

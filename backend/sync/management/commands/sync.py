@@ -4,6 +4,7 @@ import logging
 import signal
 import time
 from argparse import ArgumentParser
+from datetime import timedelta
 from types import FrameType
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
 
 from backend.devices.models import LeshanServer
 from backend.devices.services import server_ensure
@@ -22,6 +24,8 @@ from backend.sync.runner import Runner
 log = logging.getLogger("backend.sync")
 
 ALREADY_RUNNING = 2
+# a loaded machine may miss some of the signs of life that are due every second
+SILENT_AFTER = timedelta(seconds=15)
 
 
 class Command(BaseCommand):
@@ -33,13 +37,19 @@ class Command(BaseCommand):
         "token from FLOWNEXUS_LESHAN_TOKEN or FLOWNEXUS_LESHAN_TOKEN_FILE. Only one may run per database: a second "
         "one ends at once with exit code 2."
     )
-    # migrations are checked in handle, with one line instead of a list
+    # migrations are checked in handle, with one line instead of a list; system checks would load every page's code
     requires_migrations_checks = False
+    requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """One flag."""
+        """Two flags."""
         parser.add_argument(
             "--server", default="default", metavar="NAME", help="the Leshan server's name in the database [%(default)s]"
+        )
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="start nothing: is the one that runs alive and connected? exit code 0 or 1",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -58,6 +68,9 @@ class Command(BaseCommand):
         name = options["server"]
         if not name.replace("-", "").replace("_", "").isalnum() or len(name) > 64:
             raise CommandError(f"--server {name!r}: letters, digits, - and _ only, 64 at most")
+        if options["check"]:
+            self._check(name)
+            return
         opened = self._open(name, stopped)
         if opened is None:
             return
@@ -72,6 +85,15 @@ class Command(BaseCommand):
         except AlreadyRunningError as error:
             raise CommandError(str(error), returncode=ALREADY_RUNNING) from None
         log.info("sync stopped")
+
+    @staticmethod
+    def _check(name: str) -> None:
+        """For the health check of a container. CommandError with one line where sync does not do its work."""
+        server = LeshanServer.objects.filter(name=name).first()
+        if server is None or server.sync_alive_at is None or timezone.now() - server.sync_alive_at > SILENT_AFTER:
+            raise CommandError(f"no sync is running for the server {name!r}")
+        if server.connected_since is None:
+            raise CommandError(server.error or f"not connected to Leshan at {server.url}")
 
     @staticmethod
     def _open(name: str, stopped: list[int]) -> tuple[LeshanServer, Lock] | None:

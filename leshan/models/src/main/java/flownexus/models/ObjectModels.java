@@ -13,6 +13,7 @@ import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.TreeMap;
@@ -133,7 +134,7 @@ public final class ObjectModels {
     private static List<ObjectModel> parseFolder(Path folder) {
         List<Path> files;
         try (Stream<Path> listed = Files.list(folder)) {
-            files = listed.filter(file -> file.toString().toLowerCase().endsWith(".xml")).sorted().toList();
+            files = listed.filter(file -> file.toString().toLowerCase(Locale.ROOT).endsWith(".xml")).sorted().toList();
         } catch (IOException e) {
             throw new IllegalArgumentException("object models: " + folder + " cannot be read: " + reason(e), e);
         }

@@ -32,6 +32,7 @@ final class CapturedLog extends AppenderBase<ILoggingEvent> implements AutoClose
     @Override
     public void close() {
         logger.detachAppender(this);
+        logger.setLevel(null);
         logger.setAdditive(true);
         stop();
     }

@@ -288,6 +288,39 @@ class WhoGetsInTest {
     }
 
     @Test
+    void aDeviceThatChangesItsPortWithinItsSessionIsFollowed() throws Exception {
+        server.provisionX509("moving");
+        CoapEndpoint client = CoapEndpoint.builder().setConfiguration(CONFIGURATION)
+                .setConnector(x509(server.pki.device("moving"))).build();
+        client.start();
+        try (EventTail tail = new EventTail(server, "", null)) {
+            Request register = Request.newPost();
+            register.setURI(server.coaps() + "/rd");
+            register.getOptions().addUriQuery("ep=moving").addUriQuery("lt=300").addUriQuery("lwm2m=1.1");
+            register.setPayload("</3303/0>");
+            client.sendRequest(register);
+            assertEquals(ResponseCode.CREATED, register.waitForResponse(5000).getCode());
+            String before = tail.await("REGISTRATION", "moving").data().get("address").asText();
+
+            client.stop();
+            client.start();
+            Request send = Request.newPost();
+            send.setURI(server.coaps() + "/dp");
+            send.getOptions().setContentFormat(MediaTypeRegistry.APPLICATION_SENML_JSON);
+            send.setPayload("[{\"n\":\"/3303/0/5700\",\"v\":1}]");
+            client.sendRequest(send);
+            assertEquals(ResponseCode.CHANGED, send.waitForResponse(5000).getCode());
+
+            String after = tail.await("UPDATED", "moving").data().at("/registration/address").asText();
+            assertFalse(after.equals(before), after);
+            assertEquals(after, server.json("GET", "/api/clients/moving", null).get("address").asText());
+            assertEquals(1, tail.events.stream().filter(event -> event.is("REGISTRATION", "moving")).count());
+        } finally {
+            client.destroy();
+        }
+    }
+
+    @Test
     void keysAreNeverShown() throws Exception {
         server.provision("{'endpoint':'secret','tls':{'mode':'psk','details':{'identity':'s','key':'c0ffee'}}}");
         assertFalse(server.get("/api/security/clients").body().contains("c0ffee"));

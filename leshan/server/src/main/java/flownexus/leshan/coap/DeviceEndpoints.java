@@ -18,7 +18,6 @@ import org.eclipse.californium.core.network.interceptors.MessageInterceptor;
 import org.eclipse.californium.core.network.serialization.UdpDataParser;
 import org.eclipse.californium.core.network.serialization.UdpDataSerializer;
 import org.eclipse.californium.elements.Connector;
-import org.eclipse.californium.elements.PrincipalEndpointContextMatcher;
 import org.eclipse.californium.elements.UDPConnector;
 import org.eclipse.californium.elements.config.Configuration;
 import org.eclipse.californium.scandium.DTLSConnector;
@@ -151,16 +150,18 @@ public final class DeviceEndpoints implements LwM2mServerEndpointsProvider {
             MessageInterceptor interceptor, IdentityHandlerProvider identityProvider) {
         EffectiveEndpointUriProvider uri = new EffectiveEndpointUriProvider();
         boolean secure = protocol == Protocol.COAPS;
-        CoapEndpoint coapEndpoint = CoapEndpoint.builder()
+        CoapEndpoint.Builder builder = CoapEndpoint.builder()
                 .setConnector(connector)
                 .setConfiguration(configuration)
                 .setLoggingTag("[" + protocol.getUriScheme() + "]")
-                .setEndpointContextMatcher(secure ? new PeerIdentities.Matcher() : new PrincipalEndpointContextMatcher())
                 .setObservationStore(new LwM2mObservationStore(uri, server.getRegistrationStore(), observations,
                         new ObservationSerDes(new UdpDataParser(), new UdpDataSerializer())))
                 .setCoapStackFactory((name, tag, config, matcher, outbox, argument) -> new CommitStack(tag, config, matcher,
-                        outbox))
-                .build();
+                        outbox));
+        if (secure) {
+            builder.setEndpointContextMatcher(new PeerIdentities.Matcher());
+        }
+        CoapEndpoint coapEndpoint = builder.build();
         identityProvider.addIdentityHandler(coapEndpoint, identities);
         CaliforniumServerEndpoint endpoint = new CaliforniumServerEndpoint(protocol,
                 secure ? "CoAP over DTLS (Californium, Scandium)" : "CoAP over UDP (Californium)", coapEndpoint, translator,

@@ -161,6 +161,7 @@ public final class LwM2mService {
         if (!coapsOpen) {
             endpoints.openCoaps();
             coapsOpen = true;
+            LOG.info("coaps is open");
         }
     }
 

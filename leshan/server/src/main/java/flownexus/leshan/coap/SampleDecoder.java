@@ -3,11 +3,10 @@ package flownexus.leshan.coap;
 import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HashSet;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 import org.eclipse.leshan.core.link.lwm2m.DefaultLwM2mLinkParser;
 import org.eclipse.leshan.core.link.lwm2m.LwM2mLinkParser;
@@ -114,48 +113,26 @@ final class SampleDecoder {
                 .max(Comparator.naturalOrder()).orElse(BigDecimal.ZERO);
         boolean clockless = newest.signum() > 0;
 
-        // one group of records a time; within it, a path that comes again begins a further group
-        Map<BigDecimal, List<List<Resolved>>> byTime = new LinkedHashMap<>();
-        List<Resolved> timeless = new ArrayList<>();
-        for (Resolved record : resolved) {
-            if (record.seconds == null) {
-                timeless.add(record);
-                continue;
-            }
-            List<List<Resolved>> groups = byTime.computeIfAbsent(plain(record.seconds),
-                    time -> new ArrayList<>());
-            List<Resolved> group = groups.stream()
-                    .filter(each -> each.stream().noneMatch(other -> other.path.equals(record.path)))
-                    .findFirst().orElseGet(() -> {
-                        List<Resolved> added = new ArrayList<>();
-                        groups.add(added);
-                        return added;
-                    });
-            group.add(record);
-        }
-
         List<Sample> samples = new ArrayList<>();
-        byTime.forEach((seconds, groups) -> {
-            boolean relative = seconds.compareTo(RELATIVE_BELOW) < 0;
-            BigDecimal millis = seconds.multiply(MILLIS);
+        byMoment(resolved).forEach((seconds, groups) -> {
+            boolean relative = seconds != null && seconds.compareTo(RELATIVE_BELOW) < 0;
+            BigDecimal millis = seconds == null ? null : seconds.multiply(MILLIS);
             if (relative) {
                 millis = BigDecimal.valueOf(received).add(clockless ? millis.subtract(newest.multiply(MILLIS)) : millis);
             }
             for (int index = 0; index < groups.size(); index++) {
-                Map<LwM2mPath, LwM2mNode> nodes = nodes(groups.get(index), paths, rootPath, model, errors);
+                Map<LwM2mPath, LwM2mNode> nodes = nodes(groups.get(index), paths, model, errors);
                 if (!nodes.isEmpty()) {
-                    BigDecimal time = millis.add(MICROSECOND_IN_MILLIS.multiply(BigDecimal.valueOf(index)));
+                    BigDecimal time = millis == null ? null
+                            : millis.add(MICROSECOND_IN_MILLIS.multiply(BigDecimal.valueOf(index)));
                     samples.add(new Sample(time, relative || index > 0 ? seconds : null, nodes));
                 }
             }
         });
-        samples.sort(Comparator.comparing(Sample::time));
-        for (List<Resolved> group : withoutRepetition(timeless)) {
-            Map<LwM2mPath, LwM2mNode> nodes = nodes(group, paths, rootPath, model, errors);
-            if (!nodes.isEmpty() || resolved.isEmpty()) {
-                samples.add(new Sample(null, null, nodes));
-            }
+        if (resolved.isEmpty() && errors.isEmpty()) {
+            samples.add(new Sample(null, null, nodes(List.of(), paths, model, errors)));
         }
+        ordered(samples);
         if (samples.isEmpty() && !errors.isEmpty()) {
             throw new CodecException(String.join("; ", errors));
         }
@@ -168,18 +145,20 @@ final class SampleDecoder {
         return stripped.scale() < 0 ? stripped.setScale(0) : stripped;
     }
 
-    private static List<List<Resolved>> withoutRepetition(List<Resolved> records) {
-        List<List<Resolved>> groups = new ArrayList<>();
-        Set<LwM2mPath> seen = new HashSet<>();
+    /** Records by time, in order; where a path comes again at a time, it is in that time's next group. */
+    private static Map<BigDecimal, List<List<Resolved>>> byMoment(List<Resolved> records) {
+        Map<BigDecimal, List<List<Resolved>>> byTime = new LinkedHashMap<>();
+        Map<BigDecimal, Map<LwM2mPath, Integer>> seen = new HashMap<>();
         for (Resolved record : records) {
-            if (groups.isEmpty() || !seen.add(record.path)) {
+            BigDecimal time = record.seconds == null ? null : plain(record.seconds);
+            List<List<Resolved>> groups = byTime.computeIfAbsent(time, each -> new ArrayList<>());
+            int before = seen.computeIfAbsent(time, each -> new HashMap<>()).merge(record.path, 1, Integer::sum) - 1;
+            if (before == groups.size()) {
                 groups.add(new ArrayList<>());
-                seen.clear();
-                seen.add(record.path);
             }
-            groups.get(groups.size() - 1).add(record);
+            groups.get(before).add(record);
         }
-        return groups;
+        return byTime;
     }
 
     /** Applies base names and base times (RFC 8428, 4.6); a record whose name is no path is left out with an error. */
@@ -213,8 +192,8 @@ final class SampleDecoder {
     }
 
     /** Nodes of records of one moment: as observed if paths are given, else one a record. */
-    private Map<LwM2mPath, LwM2mNode> nodes(List<Resolved> records, List<LwM2mPath> paths, String rootPath,
-            LwM2mModel model, List<String> errors) {
+    private Map<LwM2mPath, LwM2mNode> nodes(List<Resolved> records, List<LwM2mPath> paths, LwM2mModel model,
+            List<String> errors) {
         Map<LwM2mPath, LwM2mNode> nodes = new LinkedHashMap<>();
         List<Resolved> rest = new ArrayList<>(records);
         for (LwM2mPath path : paths) {
@@ -224,7 +203,7 @@ final class SampleDecoder {
             }
             try {
                 nodes.put(path, convert(below, path, model));
-                rest.removeAll(below);
+                rest.removeIf(record -> record.path.startWith(path));
             } catch (RuntimeException e) {
                 // one bad value must not cost the others: below they are tried one by one
                 continue;

@@ -13,6 +13,7 @@ import java.security.cert.PKIXParameters;
 import java.security.cert.TrustAnchor;
 import java.security.cert.X509Certificate;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Collectors;
 
 import javax.security.auth.x500.X500Principal;
@@ -118,7 +119,7 @@ public final class ClientCertificateVerifier implements CertificateVerifier {
 
     private CertificateVerificationResult refused(ConnectionId connection, InetSocketAddress peer,
             X509Certificate certificate, String reason, AlertDescription alert) {
-        Refusal refusal = Refusal.of(peer, reason).certificate(certificate).alert(alert.name().toLowerCase());
+        Refusal refusal = Refusal.of(peer, reason).certificate(certificate).alert(alert.name().toLowerCase(Locale.ROOT));
         if (certificate != null) {
             refusal = refusal.endpoint(PeerIdentities.commonName(certificate));
         }

@@ -81,7 +81,7 @@ public final class Refusals {
     /** Reports a refusal; from any thread, never blocks. */
     public void report(Refusal refusal) {
         String peer = address(refusal.peer);
-        LOG.warn("refused {}{}{}{}: {}", peer, named(" endpoint ", refusal.endpoint),
+        LOG.warn("refused {}{}{}{}{}: {}", refusal.byDevice ? "by " : "", peer, named(" endpoint ", refusal.endpoint),
                 named(" identity ", refusal.identity), named(" certificate ", refusal.subject()), refusal.reason);
         long left;
         synchronized (this) {
