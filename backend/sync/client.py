@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 from urllib.parse import quote
@@ -359,6 +360,8 @@ def reason(error: BaseException) -> str:
         if not isinstance(inner, BaseException) or inner is cause:
             break
         cause = inner
+    if isinstance(cause, IncompleteRead):
+        return "the connection was cut"
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror.lower()
     return (str(cause).splitlines() or [""])[0][:200] or type(cause).__name__

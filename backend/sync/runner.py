@@ -130,6 +130,7 @@ class Runner:
     def run(self) -> None:
         """Until `stop`. Raises AlreadyRunningError where the lock was lost to another process."""
         tune_collector()
+        _wait_briefly()
         try:
             self._retry(self._start)
             self._reader.start()
@@ -440,8 +441,6 @@ class Runner:
         since = time.monotonic()
         while True:
             try:
-                if connection.vendor == "sqlite":
-                    _wait_briefly()
                 result = action()
             except (OperationalError, InterfaceError) as error:
                 attempt += 1
@@ -460,7 +459,7 @@ class Runner:
 
 def _wait_briefly() -> None:
     """A writer that waits for SQLite's lock must still hear SIGTERM: short waits, many times."""
-    if connection.connection is None:
+    if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
 

@@ -1,6 +1,7 @@
 """Real processes with their output in a file: started, watched, killed and always ended."""
 
 import contextlib
+import ctypes
 import itertools
 import os
 import random
@@ -59,6 +60,15 @@ def has_ipv6() -> bool:
     return True
 
 
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_us() -> None:
+    """Runs in the child: a test process that is killed leaves none behind."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class RunningProcess:
     """One child process; its output (both streams) goes to `log`."""
 
@@ -70,7 +80,13 @@ class RunningProcess:
         self._from = log.stat().st_size if log.exists() else 0
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=dict(env), cwd=cwd
+                command,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=dict(env),
+                cwd=cwd,
+                preexec_fn=_die_with_us,
             )
 
     @property

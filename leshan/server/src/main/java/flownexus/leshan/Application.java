@@ -119,15 +119,19 @@ public final class Application {
                 + (lwm2m.isCoapsOpen() ? "" : " (coaps opens with the first credential)");
     }
 
-    public int httpPort() {
+    LwM2mService lwm2m() {
+        return lwm2m;
+    }
+
+    int httpPort() {
         return httpPort;
     }
 
-    public int coapsPort() {
+    int coapsPort() {
         return coapsPort;
     }
 
-    public Integer coapPort() {
+    Integer coapPort() {
         return coapPort;
     }
 

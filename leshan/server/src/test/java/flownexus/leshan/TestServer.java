@@ -76,6 +76,10 @@ final class TestServer implements AutoCloseable {
         stop();
     }
 
+    Application application() {
+        return application;
+    }
+
     String readyLine() {
         return application.readyLine();
     }

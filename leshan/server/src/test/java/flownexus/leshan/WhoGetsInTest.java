@@ -12,6 +12,8 @@ import java.net.http.HttpResponse;
 import java.nio.file.Path;
 import java.security.KeyPair;
 import java.security.cert.X509Certificate;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -285,6 +287,19 @@ class WhoGetsInTest {
                     .anyMatch(line -> line.getFormattedMessage().contains("endpoint 'revoked'")));
         }
         assertEquals("{\"message\":\"not_found\"}", server.call("DELETE", "/api/security/clients/revoked", null).body());
+    }
+
+    @Test
+    void aCertificateThatExpiresEndsTheRegistration() throws Exception {
+        server.provisionX509("aging");
+        try (EventTail tail = new EventTail(server, "", null);
+                TestDevice ignored = TestDevice.x509("aging", server, server.pki.device("aging"))) {
+            tail.await("REGISTRATION", "aging");
+            server.application().lwm2m().endExpired(Instant.now());
+            assertTrue(server.registered("aging"));
+            server.application().lwm2m().endExpired(Instant.now().plus(2, ChronoUnit.DAYS));
+            assertEquals("revoked", tail.await("DEREGISTRATION", "aging").data().get("reason").asText());
+        }
     }
 
     @Test

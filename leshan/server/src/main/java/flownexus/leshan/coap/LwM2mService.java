@@ -3,6 +3,7 @@ package flownexus.leshan.coap;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.security.cert.X509Certificate;
+import java.time.Instant;
 import java.util.Collection;
 import java.util.Iterator;
 import java.util.List;
@@ -152,7 +153,7 @@ public final class LwM2mService {
     /** Opens plain CoAP, and everything but DTLS. */
     public void start() {
         server.start();
-        timer.scheduleWithFixedDelay(this::sweepCertificates, CERTIFICATE_SWEEP_SECONDS, CERTIFICATE_SWEEP_SECONDS,
+        timer.scheduleWithFixedDelay(() -> endExpired(Instant.now()), CERTIFICATE_SWEEP_SECONDS, CERTIFICATE_SWEEP_SECONDS,
                 TimeUnit.SECONDS);
     }
 
@@ -250,14 +251,14 @@ public final class LwM2mService {
         }
     }
 
-    /** Ends what lives on certificates that have expired since they were checked. */
-    private void sweepCertificates() {
+    /** Ends connections and registrations whose certificates were valid when they were made and are not any more. */
+    public void endExpired(Instant now) {
         try {
             Set<String> expired = ConcurrentHashMap.newKeySet();
             for (DTLSConnector connector : endpoints.dtlsConnectors()) {
                 connector.startTerminateConnectionsForPrincipal(principal -> {
                     X509Certificate certificate = PeerIdentities.certificate(principal);
-                    if (certificate == null || certificate.getNotAfter().getTime() > System.currentTimeMillis()) {
+                    if (certificate == null || certificate.getNotAfter().toInstant().isAfter(now)) {
                         return false;
                     }
                     if (expired.add(Certificates.sha256(certificate))) {
