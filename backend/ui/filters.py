@@ -7,8 +7,8 @@ import django_filters
 from django import forms
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
-from backend.devices.models import Device, Observation, Status
-from backend.devices.selectors import DeviceFilter, device_list
+from backend.devices.models import Device, Status
+from backend.devices.selectors import DeviceFilter, device_list, observation_failures
 
 # stands for "the device has not said" in an address, where an empty text means "any"
 UNSAID = "~"
@@ -79,6 +79,6 @@ class DevicesFilter(django_filters.FilterSet):  # type: ignore[misc]
             firmware_version=exact("firmware_version"),
         )
         if asked.get("observations"):
-            failed = Observation.objects.filter(device=OuterRef("pk"), state=Observation.State.FAILED)
+            failed = observation_failures().filter(device=OuterRef("pk"))
             devices = devices.filter(Exists(failed))
         return devices

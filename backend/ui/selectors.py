@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
-from backend.devices.models import Device, DeviceEvent, Observation, RawEvent, Resource, Status, StreamGap
-from backend.devices.selectors import device_list
+from backend.devices.models import Device, DeviceEvent, RawEvent, Resource, Status, StreamGap
+from backend.devices.selectors import device_list, observation_failures
 from backend.pki.models import Certificate, Credential
 from backend.telemetry.models import Series
 
@@ -44,9 +44,7 @@ def attention(*, silent_count: int, silent_limit: int = 5) -> Attention:
     since = timezone.now() - RECENT
     refused = DeviceEvent.objects.filter(kind=DeviceEvent.Kind.REFUSED, at__gte=since)
     refused_count = refused.count()
-    failed = Observation.objects.filter(state=Observation.State.FAILED).aggregate(
-        paths=Count("pk"), devices=Count("device", distinct=True)
-    )
+    failed = observation_failures().aggregate(paths=Count("pk"), devices=Count("device", distinct=True))
     raw = RawEvent.objects.filter(received_at__gte=since).aggregate(number=Count("pk"), latest=Max("received_at"))
     gaps = list(StreamGap.objects.filter(recorded_at__gte=since).order_by("-recorded_at")[:100])
     silent = device_list(status=[Status.OFFLINE], order="last_contact")[:silent_limit] if silent_count else []

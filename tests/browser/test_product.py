@@ -1,4 +1,4 @@
-"""All of it for real: a simulated device's value over DTLS, through Leshan, sync and the database, onto an open page."""
+"""The whole product: a simulated device's value over DTLS, Leshan, sync and the database onto an open page."""
 
 import re
 from collections.abc import Iterator

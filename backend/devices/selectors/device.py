@@ -116,6 +116,14 @@ def observation_list(*, device: Device) -> list[Observation]:
     return list(Observation.objects.filter(device=device))
 
 
+def observation_failures() -> QuerySet[Observation]:
+    """Failed observations that somebody should look at.
+
+    Not those where the device answered that it has no such path (4.04): a profile is a wish for many kinds of devices.
+    """
+    return Observation.objects.filter(state=Observation.State.FAILED).exclude(reason__startswith="NOT_FOUND")
+
+
 def registration_of(device: Device) -> Registration | None:
     """The device's newest registration, ended or not; None where there has been none."""
     try:

@@ -43,6 +43,8 @@ def test_what_needs_attention_leads_to_where_it_is(viewer: Client) -> None:
     now = timezone.now()
     dev = device("sick", status=Status.ONLINE)
     Observation.objects.create(device=dev, path="/6/0/0", state="failed", reason="4.04", changed_at=now)
+    # a device that lacks what its profile wishes is no trouble
+    Observation.objects.create(device=dev, path="/3/0/9", state="failed", reason="NOT_FOUND(404)", changed_at=now)
     DeviceEvent.objects.create(kind="refused", at=now, text="“eve”: its certificate is from another CA")
     DeviceEvent.objects.create(kind="refused", at=now - timedelta(days=2), text="long ago")
     RawEvent.objects.create(server=server, data=b"x", size=1, error="?", received_at=now)

@@ -62,8 +62,9 @@ async function load() {
     state.points = answer.points;
     state.other = answer.aggregated ? answer.other : [];
     state.next = answer.next;
-    state.gaps = gaps.items;
     state.first = Date.parse(answer.series.first) || null;
+    // what was down before the series began is no gap in it
+    state.gaps = gaps.items.filter((gap) => !gap.end || !state.first || Date.parse(gap.end) > state.first);
     state.last = Date.parse(answer.series.last) || null;
     state.loadedAt = performance.now();
     draw();
