@@ -83,9 +83,11 @@ class Supervisor:
         self._stop = threading.Event()
 
     def install_signals(self) -> None:
-        """Ctrl-C, SIGTERM and a closed terminal end everything, even where the shell had told us to ignore them."""
+        """Ctrl-C, SIGTERM and a closed terminal end everything; Ctrl-C even where the shell said to ignore it."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: self._stop.set())
+            # nohup means it
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, lambda *_: self._stop.set())
 
     @property
     def stopping(self) -> bool:

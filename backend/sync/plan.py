@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,8 +135,8 @@ class DeviceFacts:
     links: Sequence[Mapping[str, Any]]
     patterns: Sequence[str]
     observations: Sequence[ObservationRow]
-    # (object, instance) of which there are values
-    seen: Collection[tuple[int, int]]
+    # (object, instance) → how many of its resources have a value
+    known: Mapping[tuple[int, int], int]
     # object 3 was read in this registration
     identified: bool
 
@@ -170,12 +171,15 @@ def device_plan(facts: DeviceFacts, *, retry_failed: bool = False) -> DevicePlan
         if row.path not in wanted and row.state == "active" and row.registration_id == facts.registration_id
     ]
     instances = object_instances(facts.links)
+    # what observations bring says nothing of the rest of an instance, such as its unit
+    observed = Counter(path_ids(path)[:2] for path in wanted)
     read = [
         f"/{object_id}/{instance}"
         for object_id, listed in instances.items()
         if object_id not in UNREADABLE
         for instance in listed
-        if (object_id, instance) not in facts.seen and (object_id, instance) != (3, 0)
+        if facts.known.get((object_id, instance), 0) <= observed[object_id, instance]
+        and (object_id, instance) != (3, 0)
     ]
     return DevicePlan(
         wanted=wanted,

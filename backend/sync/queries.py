@@ -114,12 +114,11 @@ def _records(names: Sequence[str]) -> list[DeviceRecord]:
     present = Observation.objects.filter(device_id__in=ids)
     for device_id, path, state, registration_id in present.values_list("device_id", "path", "state", "registration_id"):
         observations.setdefault(device_id, []).append(ObservationRow(path, state, registration_id))
-    seen: dict[int, set[tuple[int, int]]] = {}
+    known: dict[int, dict[tuple[int, int], int]] = {}
     instances = Resource.objects.filter(device_id__in=ids).order_by()
-    for device_id, object_id, instance in instances.values_list(
-        "device_id", "object_id", "object_instance_id"
-    ).distinct():
-        seen.setdefault(device_id, set()).add((object_id, instance))
+    counted = instances.values_list("device_id", "object_id", "object_instance_id").annotate(Count("pk"))
+    for device_id, object_id, instance, count in counted:
+        known.setdefault(device_id, {})[object_id, instance] = count
     identity = Resource.objects.filter(Q(device_id__in=ids), path__in=_IDENTITY).order_by()
     identified = dict(identity.values_list("device_id").annotate(Max("received")))
     records = []
@@ -130,7 +129,7 @@ def _records(names: Sequence[str]) -> list[DeviceRecord]:
             links=row.object_links,
             patterns=patterns.get(row.device.profile_id or 0, []),
             observations=observations.get(row.device_id, []),
-            seen=seen.get(row.device_id, set()),
+            known=known.get(row.device_id, {}),
             identified=identified.get(row.device_id, 0) >= row.registered_at.timestamp() * 1_000_000,
         )
         records.append(

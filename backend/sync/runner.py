@@ -66,7 +66,9 @@ CHANGES_STEP = 2000
 LOST_FIRST = 30.0
 LOST_MOST = 3600.0
 # how long one try for the database's lock may take: SIGTERM has to be heard meanwhile
-BUSY_MILLISECONDS = 700
+BUSY_MILLISECONDS = 300
+# shorter waits than this are everyday life and not worth a line in the log
+AWAY_SECONDS = 2.0
 # tries after which a batch that the database refuses, although it answers, is taken apart
 BATCH_TRIES = 3
 
@@ -137,6 +139,7 @@ class Runner:
             self._loop()
         except _StoppedError:
             log.warning("stopped while the database was away; what was not stored will be asked for again")
+            return
         finally:
             self._stopping.set()
         self._finish()
@@ -438,13 +441,15 @@ class Runner:
     def _retry(self, action: Callable[[], T]) -> T:
         """The action's result; waits while the database is away. Raises _StoppedError when the process is to end."""
         attempt = 0
+        told = False
         since = time.monotonic()
         while True:
             try:
                 result = action()
             except (OperationalError, InterfaceError) as error:
                 attempt += 1
-                if attempt == 1:
+                if not told and time.monotonic() - since >= AWAY_SECONDS:
+                    told = True
                     log.warning("the database is not available, waiting: %s", str(error).strip() or error)
                 if connection.vendor != "sqlite":
                     connection.close()
@@ -452,7 +457,7 @@ class Runner:
                     raise _StoppedError from error
                 self._stopping.wait(retry_delay(attempt, first=0.1, most=2.0))
             else:
-                if attempt:
+                if told:
                     log.info("the database is available again after %.1f s", time.monotonic() - since)
                 return result
 

@@ -380,7 +380,12 @@ class Pool:
         except LeshanError as error:
             log.warning("%s: %s", job.key, error)
             outcome = step.failed(error)
-            self._done(job)
+            if isinstance(step, FetchClients):
+                # nothing is compared and repaired without it, and nobody else would ask again
+                job.attempt += 1
+                delay = retry_delay(job.attempt, first=1.0, most=30.0)
+            else:
+                self._done(job)
         except Exception as error:
             log.exception("%s: a request failed in an unforeseen way", job.key)
             outcome = step.failed(error)

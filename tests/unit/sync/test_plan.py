@@ -116,7 +116,7 @@ def facts(**changes: Any) -> DeviceFacts:
         "links": LINKS,
         "patterns": ["/3/0/9", "/3303/*/5700"],
         "observations": [],
-        "seen": {(1, 0), (3303, 0)},
+        "known": {(1, 0): 5, (3303, 0): 2},
         "identified": False,
     }
     return DeviceFacts(**(known | changes))
@@ -129,6 +129,11 @@ def test_a_new_device_is_identified_observed_and_read() -> None:
     # security is never read, object 3 was read just before
     assert plan.read == ["/3303/7"]
     assert plan.cancel == []
+
+
+def test_what_only_observations_told_of_is_read_too() -> None:
+    """The unit of a value that was told before the registration."""
+    assert device_plan(facts(known={(1, 0): 5, (3303, 0): 1, (3303, 7): 3})).read == ["/3303/0"]
 
 
 def test_an_observation_counts_in_its_own_registration_only() -> None:
@@ -148,7 +153,7 @@ def test_what_is_no_longer_wanted_is_cancelled() -> None:
         ObservationRow("/6", "active", "r1"),
     ]
     plan = device_plan(
-        facts(observations=rows, patterns=["/3/0/9"], identified=True, seen={(1, 0), (3303, 0), (3303, 7)})
+        facts(observations=rows, patterns=["/3/0/9"], identified=True, known={(1, 0): 5, (3303, 0): 1, (3303, 7): 1})
     )
     assert (plan.identify, plan.observe, plan.cancel, plan.read) == (False, [], ["/3/0/7"], [])
 
