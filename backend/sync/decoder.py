@@ -6,7 +6,6 @@ Nothing raises: what cannot be understood becomes `Poisoned`, with the bytes as 
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from itertools import chain
 from typing import Any
 
 import orjson
@@ -41,9 +40,9 @@ COMMENT_LIMIT = 256
 FIELD_LIMIT = 1024
 # milliseconds that are a sensible time without a closer look: up to the year 2286
 _LATEST = 10**13
-# one event as our server writes it, and how many of its bytes are not id, name or data
-_EVENTS = re.compile(rb"id: ([^\n]*)\nevent: ([^\n]*)\ndata: ([^\n]*)\n\n")
-_EVENT_FRAME = len(b"id: \nevent: \ndata: \n\n")
+# one event as our server writes it, and how many line ends it has
+_EVENTS = re.compile(rb"^id: ([^\n]{0,64})\nevent: ([^\n]*)\ndata: ([^\n]*)\n\n", re.MULTILINE)
+_EVENT_LINES = 4
 
 
 class FrameDecoder:
@@ -137,13 +136,15 @@ class FrameDecoder:
 
     def _blocks(self, head: bytes, found: list[Any]) -> None:
         """Whole events, without the last one's end."""
-        events = _EVENTS.findall(head + b"\n\n") if len(head) < self._event_limit else []
-        # nothing but events the way that our server writes them? Then the matches cover all bytes
-        if sum(map(len, chain.from_iterable(events))) + _EVENT_FRAME * len(events) == len(head) + 2:
-            make = self.make
-            for event_id, name, data in events:
-                found.append(make(_id(event_id), _text(name), data))
-            return
+        whole = head + b"\n\n"
+        if len(head) < self._event_limit and b"\x00" not in head:
+            # nothing but events the way that our server writes them? Then they account for every line
+            events = _EVENTS.findall(whole)
+            if len(events) * _EVENT_LINES == whole.count(b"\n"):
+                make = self.make
+                for event_id, name, data in events:
+                    found.append(make(event_id.decode("utf-8", "replace"), _text(name), data))
+                return
         for block in head.split(b"\n\n"):
             self._block(block, found)
 
@@ -342,9 +343,15 @@ def _values(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Values:
             # nearly every value is a single resource: this short way does what readings_of does for it
             try:
                 if node["kind"] == "singleResource" and resource_ids(path)[3] is None:
-                    type_ = node["type"]
-                    number, text = PAIRS[type_](node["value"])
-                    readings.append((path, type_, number, text, time))
+                    type_, value = node["type"], node["value"]
+                    if type_ == "FLOAT" and type(value) is str:
+                        number = float(value)
+                        if number and number - number == 0.0:
+                            # neither zero nor infinite nor NaN: the number says it all
+                            readings.append((path, type_, number, None, time))
+                            continue
+                    exact, text = PAIRS[type_](value)
+                    readings.append((path, type_, exact, text, time))
                     continue
             except (KeyError, TypeError, ValueError, OverflowError):
                 pass

@@ -293,12 +293,12 @@ class _Batch:
     def _load(self, items: Sequence[Storable]) -> None:
         """Devices and, where needed, registrations of all items, in a few queries."""
         endpoints: set[str] = set()
-        create: set[str] = set()
+        create = {item.endpoint for item in items if type(item) is Values}
         lifecycle: set[str] = set()
         for item in items:
             if type(item) is Values:
-                create.add(item.endpoint)
-            elif isinstance(item, Registered | Updated):
+                continue
+            if isinstance(item, Registered | Updated):
                 create.add(item.registration.endpoint)
                 lifecycle.add(item.registration.endpoint)
             elif isinstance(item, Deregistered):

@@ -132,7 +132,7 @@ class Runner:
     def run(self) -> None:
         """Until `stop`. Raises AlreadyRunningError where the lock was lost to another process."""
         tune_collector()
-        _wait_briefly()
+        tune_database()
         try:
             self._retry(self._start)
             self._reader.start()
@@ -462,11 +462,16 @@ class Runner:
                 return result
 
 
-def _wait_briefly() -> None:
-    """A writer that waits for SQLite's lock must still hear SIGTERM: short waits, many times."""
+def tune_database() -> None:
+    """SQLite for a process that writes all the time.
+
+    A writer that waits for the lock must still hear SIGTERM: short waits, many times. And the log is copied into the
+    database every 16 MB instead of every 4: hot pages are copied a quarter as often.
+    """
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+            cursor.execute("PRAGMA wal_autocheckpoint = 4000")
 
 
 def _utc_now() -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import math
 import os
@@ -22,7 +23,7 @@ DESCRIPTION = "a recorded event stream, replayed from memory into SQLite, agains
 VALUES_PER_SECOND = 10_000
 SHARE = 0.40
 CHUNK = 65_536
-ROUNDS = 5
+ROUNDS = 3
 # what part of the values comes as timestamped series in Sends, the others one notification each
 KINDS = {"notifications": 0.0, "mixed": 0.5, "series": 1.0}
 START = 1_770_000_000_000
@@ -39,7 +40,7 @@ CREATE TABLE bare (
 def run(argv: Sequence[str]) -> Result:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="scripts/bench ingest", description=DESCRIPTION)
-    parser.add_argument("--values", type=int, default=100_000, help="how many values (100000)")
+    parser.add_argument("--values", type=int, default=200_000, help="how many values (200000)")
     parser.add_argument("--devices", type=int, default=50, help="from how many devices (50)")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="flownexus-bench-") as folder:
@@ -60,8 +61,8 @@ def measure(*, values: int, devices: int) -> Result:
     call_command("migrate", verbosity=0)
     figures: dict[str, int | float | str] = {"values": values, "devices": devices}
     failures: list[str] = []
-    for number, (kind, sent) in enumerate(KINDS.items()):
-        stream = b"".join(record(values=values, devices=devices, sent=sent, journal=f"bench{number}"))
+    for kind, sent in KINDS.items():
+        stream = b"".join(record(values=values, devices=devices, sent=sent, journal=f"bench{kind}"))
         speed, bare, share = replay(stream, server=kind, values=values)
         figures[f"{kind}_stream_mib"] = len(stream) / 2**20
         figures[f"{kind}_values_per_second"] = round(speed)
@@ -111,31 +112,37 @@ def record(*, values: int, devices: int, sent: float, journal: str) -> Iterator[
 
 
 def replay(stream: bytes, *, server: str, values: int) -> tuple[float, float, float]:
-    """Values a second from bytes to committed rows, and rows a second of the same by `executemany` alone, and their ratio.
+    """Values a second from bytes to committed rows, rows a second by `executemany` alone, and the ratio of both.
 
     Medians of ROUNDS pairs, each taken one right after the other, in seconds of CPU time where that is less than the
     clock's: other processes on the machine must not decide.
     """
-    from backend.devices.models import Device
+    from django.db import connection
+
     from backend.devices.services import server_ensure
     from backend.sync.decoder import Decoder
     from backend.sync.events import Item, Values
     from backend.sync.ingest import Ingest
-    from backend.sync.runner import BATCH_VALUES, tune_collector
+    from backend.sync.runner import BATCH_VALUES, tune_collector, tune_database
     from backend.telemetry.models import Sample
 
     tune_collector()
+    tune_database()
     pairs: list[tuple[float, float]] = []
     for number in range(ROUNDS):
-        Device.objects.all().delete()
+        # other devices each time, of as many bytes
+        round_ = stream.replace(b"bench", b"rnd%02d" % number)
+        gc.collect()
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         ingest = Ingest(server_ensure(name=f"{server}-{number}", url="http://127.0.0.1:1").pk)
         decoder = Decoder()
         batch: list[Item] = []
         waiting = 0
         batches: list[int] = []
         with stopwatch() as taken:
-            for position in range(0, len(stream), CHUNK):
-                for item in decoder.feed(stream[position : position + CHUNK]):
+            for position in range(0, len(round_), CHUNK):
+                for item in decoder.feed(round_[position : position + CHUNK]):
                     batch.append(item)
                     if isinstance(item, Values):
                         waiting += len(item.readings)
@@ -148,7 +155,8 @@ def replay(stream: bytes, *, server: str, values: int) -> tuple[float, float, fl
         speed = values / taken[0]
         fields = ("series_id", "time", "seq", "number", "text", "delay")
         # in the order that they came in, as good as
-        rows = list(Sample.objects.order_by("time").values_list(*fields))
+        samples = Sample.objects.filter(series__device__endpoint__startswith=f"rnd{number:02}{server}")
+        rows = list(samples.order_by("time").values_list(*fields))
         if len(rows) != values:
             raise AssertionError(f"{len(rows)} of {values} values are stored")
         pairs.append((speed, insert_bare(rows, batches)))
