@@ -122,7 +122,10 @@ class EventStream:
                 chunk: bytes = raw.read1(STREAM_CHUNK)
             except (ReadTimeoutError, TimeoutError):
                 raise StreamSilentError(f"nothing heard from Leshan for {self._silence:g} s") from None
-            except (HTTPError, OSError, AttributeError, ValueError) as error:
+            except (AttributeError, ValueError):
+                # what urllib3 makes of a connection that is cut between or within chunks
+                raise UnreachableError("the event stream broke off") from None
+            except (HTTPError, OSError) as error:
                 raise UnreachableError(f"the event stream broke: {reason(error)}") from None
             if not chunk:
                 raise StreamEndedError("Leshan ended the event stream")

@@ -39,6 +39,7 @@ from backend.sync.plan import device_plan, retry_delay
 from backend.sync.reader import Chunk, Connected, Disconnected, Message, Reader, Resume
 from backend.sync.work import (
     Cancel,
+    ClientsFailed,
     CredentialsDone,
     FetchClients,
     FetchSpecs,
@@ -122,7 +123,8 @@ class Runner:
         # endpoint → (when to look again, how often it has been lost)
         self._lost: dict[str, tuple[float, int]] = {}
         self._down_reason = ""
-        self._problem = ""
+        # what is wrong beside the connection, by what it is about
+        self._problems: dict[str, str] = {}
 
     def stop(self) -> None:
         """Asks the process to end; may be called from a signal handler."""
@@ -189,7 +191,11 @@ class Runner:
         if isinstance(message, Chunk):
             self._chunk(message)
         elif isinstance(message, ReadDone | ObserveFailed | Clients):
+            if isinstance(message, Clients):
+                self._say_problem("registrations", "")
             self._answer(message)
+        elif isinstance(message, ClientsFailed):
+            self._say_problem("registrations", f"registrations could not be compared with Leshan's: {message.error}")
         elif isinstance(message, Resume):
             self._flush()
             message.answer = self._last_id
@@ -289,7 +295,7 @@ class Runner:
         head = "" if message.health is None else f"{message.health.journal}-{message.health.last}"
         self._head = head or self._head
         self._retry(lambda: server_connected(server=self._server, at=_utc_now(), head=head))
-        self._problem = ""
+        self._problems = {}
         kind = "" if message.health else " (a stock server: without journal, events may be missed)"
         log.info("connected to Leshan at %s%s", self._client.url, kind)
         self._reconcile()
@@ -299,8 +305,9 @@ class Runner:
         if reason != self._down_reason:
             log.warning("%s; trying again", reason)
         self._down_reason = reason
-        self._connected = False
+        # a silent stream was lost when it was last heard, not when that was noticed
         at = self._heard_at if self._connected and self._heard_at else _utc_now()
+        self._connected = False
         self._retry(lambda: server_disconnected(server=self._server, at=at, reason=reason))
 
     def _reconcile(self) -> None:
@@ -336,11 +343,12 @@ class Runner:
             log.info("credentials: %d given to Leshan, %d removed", len(done.pushed), len(done.removed))
         if done.failed:
             endpoint, why = next(iter(done.failed.items()))
-            self._say_problem(f"Leshan refuses {len(done.failed)} credentials, such as that of {endpoint!r}: {why}")
+            text = f"Leshan refuses {len(done.failed)} credentials, such as that of {endpoint!r}: {why}"
         elif done.error:
-            self._say_problem(f"credentials could not be given to Leshan: {done.error}")
+            text = f"credentials could not be given to Leshan: {done.error}"
         else:
-            self._say_problem("")
+            text = ""
+        self._say_problem("credentials", text)
         if done.failed or done.error:
             self._credentials_attempt += 1
             delay = retry_delay(self._credentials_attempt, first=1.0, most=60.0)
@@ -349,14 +357,15 @@ class Runner:
             self._credentials_attempt = 0
             self._credentials_again = 0.0
 
-    def _say_problem(self, text: str) -> None:
-        if text == self._problem:
+    def _say_problem(self, about: str, text: str) -> None:
+        if text == self._problems.get(about, ""):
             return
-        self._problem = text
+        self._problems[about] = text
         if text:
             log.error("%s", text)
         if self._connected:
-            self._retry(lambda: server_problem(server=self._server, at=_utc_now(), text=text))
+            said = "; ".join(problem for problem in self._problems.values() if problem)
+            self._retry(lambda: server_problem(server=self._server, at=_utc_now(), text=said))
 
     # -- devices
 

@@ -9,6 +9,7 @@ import heapq
 import logging
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -58,15 +59,22 @@ class CredentialsDone:
     error: str = ""
 
 
-Outcome = ReadDone | ObserveFailed | Clients | SpecsDone | CredentialsDone
+@dataclass(frozen=True, slots=True)
+class ClientsFailed:
+    """The registrations could not be had; it goes on being tried."""
+
+    error: str
 
 
-class Step:
+Outcome = ReadDone | ObserveFailed | Clients | ClientsFailed | SpecsDone | CredentialsDone
+
+
+class Step(ABC):
     """One request."""
 
+    @abstractmethod
     def run(self, client: LeshanClient) -> Outcome | None:
         """Does it. Raises LeshanError."""
-        raise NotImplementedError
 
     def failed(self, error: Exception) -> Outcome | None:
         """What to tell when it is given up."""
@@ -187,6 +195,10 @@ class FetchClients(Step):
         """The registrations."""
         asked = time.monotonic()
         return Clients(client.clients(), asked)
+
+    def failed(self, error: Exception) -> Outcome | None:
+        """So that it is said."""
+        return ClientsFailed(str(error) or type(error).__name__)
 
 
 @dataclass(frozen=True, slots=True)
