@@ -18,7 +18,6 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
 import java.util.Set;
-import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 
 import org.slf4j.Logger;
@@ -82,7 +81,7 @@ public final class Application {
         coapsPort = port(options.coapsPort, options.coapsHosts, "coaps");
         coapPort = options.coapPort == null ? null : Integer.valueOf(port(options.coapPort, options.coapHosts, "coap"));
 
-        ScheduledExecutorService timer = Executors.newSingleThreadScheduledExecutor(task -> new Thread(task, "timer"));
+        ScheduledExecutorService timer = Timers.create("timer");
         closers.push(timer::shutdownNow);
         Journal journal = journal(options);
         closers.push(journal::close);

@@ -61,6 +61,33 @@ class LabTest {
     }
 
     @Test
+    void nobodyTouchesTheRegistrationOfAnother() throws Exception {
+        try (RawDevice owner = new RawDevice(server, "owner"); RawDevice thief = new RawDevice(server, "thief");
+                EventTail tail = new EventTail(server, "", null)) {
+            owner.register();
+            thief.register();
+            assertTrue(thief.update(owner).codeClass != ResponseCode.CHANGED.codeClass);
+            assertTrue(thief.deregister(owner).codeClass != ResponseCode.DELETED.codeClass);
+            assertTrue(server.registered("owner"));
+            assertTrue(tail.await("REFUSED", "owner").data().get("reason").asText().contains("another identity"));
+            assertEquals(ResponseCode.CHANGED, owner.update());
+        }
+    }
+
+    @Test
+    void oneNumberBeyondAllSenseStopsNobody() throws Exception {
+        try (RawDevice device = new RawDevice(server, "absurd"); EventTail tail = new EventTail(server, "", null)) {
+            device.register();
+            for (int index = 0; index < 4; index++) {
+                assertEquals(ResponseCode.CHANGED, device.post(MediaTypeRegistry.APPLICATION_SENML_JSON,
+                        utf8("[{'n':'/3303/0/5700','v':1,'t':1e100000000}]")));
+            }
+            tail.await("UNDECODED", "absurd");
+            assertEquals(ResponseCode.CHANGED, device.update());
+        }
+    }
+
+    @Test
     void keepsWhatItCannotUnderstandAndSaysSo() throws Exception {
         try (RawDevice device = new RawDevice(server, "garbled"); EventTail tail = new EventTail(server, "", null)) {
             device.register();

@@ -102,8 +102,19 @@ final class RawDevice implements AutoCloseable {
     }
 
     ResponseCode update() throws Exception {
+        return update(this);
+    }
+
+    /** Updates a registration that may be another device's. */
+    ResponseCode update(RawDevice owner) throws Exception {
         Request request = Request.newPost();
-        request.setURI(server.coap() + location);
+        request.setURI(server.coap() + owner.location);
+        return send(request).getCode();
+    }
+
+    ResponseCode deregister(RawDevice owner) throws Exception {
+        Request request = Request.newDelete();
+        request.setURI(server.coap() + owner.location);
         return send(request).getCode();
     }
 

@@ -5,7 +5,6 @@ import java.net.InetSocketAddress;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
-import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.function.Function;
 
@@ -50,6 +49,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import flownexus.leshan.StartException;
+import flownexus.leshan.Timers;
 import flownexus.leshan.events.EventLog;
 import flownexus.leshan.security.Refusals;
 
@@ -77,8 +77,7 @@ public final class DeviceEndpoints implements LwM2mServerEndpointsProvider {
     private final Function<LeshanServer, MessageInterceptor> watch;
     private final PeerIdentities identities = new PeerIdentities();
     private final ServerCoapMessageTranslator translator = new ServerCoapMessageTranslator();
-    private final ScheduledExecutorService timeouts = Executors.newSingleThreadScheduledExecutor(
-            task -> new Thread(task, "request-timeouts"));
+    private final ScheduledExecutorService timeouts = Timers.create("request-timeouts");
     private final List<Opened> endpoints = new ArrayList<>();
     private CoapServer coapServer;
     private Uplink uplink;

@@ -27,7 +27,6 @@ import org.eclipse.californium.scandium.dtls.CertificateType;
 import org.eclipse.californium.scandium.dtls.cipher.CipherSuite;
 import org.eclipse.californium.scandium.dtls.x509.SingleCertificateProvider;
 import org.eclipse.leshan.core.model.LwM2mModel;
-import org.eclipse.leshan.core.node.codec.DefaultLwM2mDecoder;
 import org.eclipse.leshan.core.node.codec.DefaultLwM2mEncoder;
 import org.eclipse.leshan.core.observation.Observation;
 import org.eclipse.leshan.core.peer.LwM2mIdentity;
@@ -116,7 +115,7 @@ public final class LwM2mService {
                 .setAuthorizer(new EndpointAuthorizer(credentials, refusals, settings.lab()))
                 .setObjectModelProvider(new NearestModelProvider(models))
                 .setEncoder(new DefaultLwM2mEncoder(false))
-                .setDecoder(new DefaultLwM2mDecoder(true))
+                .setDecoder(new PayloadGuard())
                 .disableQueueModeSupport()
                 .build();
         this.registrations = (RegistrationServiceImpl) server.getRegistrationService();
@@ -286,8 +285,12 @@ public final class LwM2mService {
         @Override
         public void registered(Registration registration, Registration previous, Collection<Observation> observations) {
             presence.registered(registration);
-            events.publish("REGISTRATION", registration.getEndpoint(), peer(registration),
-                    json -> writer.write(json, registration));
+            events.publish("REGISTRATION", registration.getEndpoint(), peer(registration), json -> {
+                json.writeStartObject();
+                writer.writeFields(json, registration);
+                json.writeNumberField("time", System.currentTimeMillis());
+                json.writeEndObject();
+            });
         }
 
         @Override
@@ -299,6 +302,7 @@ public final class LwM2mService {
                 writer.write(json, registration);
                 json.writeFieldName("update");
                 RegistrationWriter.write(json, update);
+                json.writeNumberField("time", System.currentTimeMillis());
                 json.writeEndObject();
             });
         }
@@ -318,6 +322,7 @@ public final class LwM2mService {
                 json.writeStartObject();
                 writer.writeFields(json, registration);
                 json.writeStringField("reason", why);
+                json.writeNumberField("time", System.currentTimeMillis());
                 json.writeEndObject();
             });
         }

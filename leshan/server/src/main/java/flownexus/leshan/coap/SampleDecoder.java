@@ -11,6 +11,7 @@ import java.util.Map;
 import org.eclipse.leshan.core.link.lwm2m.DefaultLwM2mLinkParser;
 import org.eclipse.leshan.core.link.lwm2m.LwM2mLinkParser;
 import org.eclipse.leshan.core.model.LwM2mModel;
+import org.eclipse.leshan.core.model.ResourceModel;
 import org.eclipse.leshan.core.node.LwM2mNode;
 import org.eclipse.leshan.core.node.LwM2mPath;
 import org.eclipse.leshan.core.node.TimestampedLwM2mNode;
@@ -35,6 +36,8 @@ final class SampleDecoder {
 
     /** Below this a SenML time is relative to now (RFC 8428, 4.5.3). */
     private static final BigDecimal RELATIVE_BELOW = BigDecimal.valueOf(1L << 28);
+    /** Beyond this (the year 300,000) it is no time that anybody can keep. */
+    private static final BigDecimal MAX_SECONDS = new BigDecimal("1e13");
     private static final BigDecimal MILLIS = BigDecimal.valueOf(1000);
     private static final BigDecimal MICROSECOND_IN_MILLIS = new BigDecimal("0.001");
 
@@ -52,7 +55,7 @@ final class SampleDecoder {
     private record Resolved(LwM2mPath path, BigDecimal seconds, SenMLRecord record) {
     }
 
-    private final LwM2mDecoder decoder = new DefaultLwM2mDecoder(true);
+    private final LwM2mDecoder decoder = new PayloadGuard();
     private final LwM2mLinkParser linkParser = new DefaultLwM2mLinkParser();
     private final Map<ContentFormat, SenMLDecoder> senml = Map.of(
             ContentFormat.SENML_JSON, new SenMLJsonJacksonEncoderDecoder(),
@@ -72,6 +75,7 @@ final class SampleDecoder {
                 throw new CodecException("the content format is missing");
             }
             if (senml.containsKey(format)) {
+                PayloadGuard.check(payload, format);
                 return decodeSenml(senml.get(format).fromSenML(payload).getRecords(), rootPath, paths, model, received);
             }
             return paths.size() == 1 ? decodeOther(payload, format, rootPath, paths.get(0), model)
@@ -183,6 +187,9 @@ final class SampleDecoder {
                 if (!path.isResource() && !path.isResourceInstance()) {
                     throw new IllegalArgumentException("not the path of a resource");
                 }
+                if (seconds != null && seconds.abs().compareTo(MAX_SECONDS) > 0) {
+                    throw new IllegalArgumentException("its time is out of range");
+                }
                 resolved.add(new Resolved(path, seconds, record));
             } catch (RuntimeException e) {
                 errors.add("record '" + name + "': " + e.getMessage());
@@ -219,8 +226,20 @@ final class SampleDecoder {
         return nodes;
     }
 
+    /** A TIME is kept in ms: Leshan's conversion from seconds would overflow without a word. */
+    private static void checkTime(Resolved each, LwM2mModel model) {
+        if (each.record.getNumberValue() != null) {
+            ResourceModel resource = model.getResourceModel(each.path.getObjectId(), each.path.getResourceId());
+            if (resource != null && resource.type == ResourceModel.Type.TIME
+                    && Math.abs(each.record.getNumberValue().doubleValue()) > MAX_SECONDS.doubleValue()) {
+                throw new IllegalArgumentException(each.record.getNumberValue() + " is out of range for a TIME");
+            }
+        }
+    }
+
     /** Leshan's own conversion by the model's types, given records that have neither base nor time any more. */
     private LwM2mNode convert(List<Resolved> records, LwM2mPath path, LwM2mModel model) {
+        records.forEach(each -> checkTime(each, model));
         List<SenMLRecord> plain = records.stream().map(each -> {
             SenMLRecord record = each.record;
             return new SenMLRecord(null, null, each.path.toString(), null, record.getNumberValue(),

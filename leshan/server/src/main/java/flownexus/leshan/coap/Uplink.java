@@ -107,6 +107,7 @@ final class Uplink {
                 json.writeStringField("ep", endpoint);
                 writePath(json, paths);
                 json.writeStringField("code", response.getCode().text);
+                json.writeNumberField("time", System.currentTimeMillis());
                 json.writeEndObject();
             }, HeldAcknowledgement.take());
             return;

@@ -56,7 +56,7 @@ public final class EventLog {
      * @param committed see {@link Journal#append}; may be null
      */
     public void publish(String type, String endpoint, String detail, Json.Writer data, Runnable committed) {
-        LOG.info("{} {} {}", type, LogText.of(endpoint), detail);
+        LOG.info("{} {} {}", type, LogText.of(endpoint), LogText.of(detail));
         journal.append(type, endpoint == null ? "" : endpoint, Json.bytes(data), committed);
     }
 

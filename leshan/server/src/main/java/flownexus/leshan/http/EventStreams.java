@@ -18,6 +18,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import flownexus.leshan.events.EventLog;
+import flownexus.leshan.events.LogText;
 import flownexus.leshan.journal.Cursor;
 import flownexus.leshan.journal.Entry;
 import flownexus.leshan.journal.Journal;
@@ -32,6 +33,7 @@ final class EventStreams {
     private static final Logger LOG = LoggerFactory.getLogger(EventStreams.class);
 
     private static final long IDLE_NANOS = TimeUnit.SECONDS.toNanos(5);
+    /** Jetty ends a write that has come no further for 30 s; this is for what escapes it. */
     private static final long STALLED_NANOS = TimeUnit.SECONDS.toNanos(120);
     private static final int CHUNK_BYTES = 128 * 1024;
     private static final int MAX_LIVE = 1000;
@@ -137,6 +139,15 @@ final class EventStreams {
         }
 
         void check() {
+            try {
+                endIfStalled();
+            } catch (RuntimeException e) {
+                // thrown on, it would end the checks of all other listeners too
+                LOG.error("event stream", e);
+            }
+        }
+
+        private void endIfStalled() {
             long silent = System.nanoTime() - wroteNanos;
             if (writing && silent > STALLED_NANOS) {
                 LOG.warn("a listener of the event stream took nothing for {} s: disconnected",
@@ -236,8 +247,8 @@ final class EventStreams {
     }
 
     private byte[] gap(Cursor.Gap gap) {
-        LOG.warn("a listener of the event stream misses events of journal {} from {} to {}: {}", gap.journal(), gap.from(),
-                gap.to(), gap.reason());
+        LOG.warn("a listener of the event stream misses events of journal {} from {} to {}: {}",
+                LogText.of(gap.journal()), gap.from(), gap.to(), gap.reason());
         return event(journal.id() + "-" + gap.resume(), "GAP", Json.bytes(json -> {
             json.writeStartObject();
             json.writeStringField("journal", gap.journal());

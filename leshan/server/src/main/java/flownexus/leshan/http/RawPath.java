@@ -24,6 +24,9 @@ final class RawPath {
      */
     static List<String> segments(String path) {
         List<String> segments = new ArrayList<>();
+        if (path == null) {
+            throw new IllegalArgumentException("there is none");
+        }
         String inner = path.startsWith("/") ? path.substring(1) : path;
         inner = inner.endsWith("/") ? inner.substring(0, inner.length() - 1) : inner;
         for (String segment : inner.split("/", -1)) {

@@ -73,6 +73,8 @@ public final class Journal implements Closeable {
     private final Thread writer;
     private volatile long last;
     private FileChannel channel;
+    /** Whether that has been complained of. */
+    private boolean undeletable;
 
     /**
      * Opens the journal in a folder, or begins one.
@@ -394,7 +396,8 @@ public final class Journal implements Closeable {
         return next;
     }
 
-    private void dropOldest() throws IOException {
+    /** What cannot be deleted is tried again after the next batch: the one before is committed, and must not be repeated. */
+    private void dropOldest() {
         while (true) {
             Segment oldest;
             synchronized (segments) {
@@ -404,7 +407,19 @@ public final class Journal implements Closeable {
                 }
                 oldest = segments.pollFirstEntry().getValue();
             }
-            Files.deleteIfExists(oldest.file);
+            try {
+                Files.deleteIfExists(oldest.file);
+                undeletable = false;
+            } catch (IOException e) {
+                synchronized (segments) {
+                    segments.put(oldest.first, oldest);
+                }
+                if (!undeletable) {
+                    LOG.error("the journal grows beyond its bound, its oldest file cannot be deleted: {}", e.toString());
+                    undeletable = true;
+                }
+                return;
+            }
         }
     }
 

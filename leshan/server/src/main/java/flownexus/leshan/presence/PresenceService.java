@@ -28,7 +28,7 @@ public final class PresenceService {
     private static final TypeReference<TreeMap<String, Integer>> WINDOWS = new TypeReference<>() {
     };
 
-    /** Told of a change: the endpoint, and whether the device is awake now. */
+    /** Told of a change: the endpoint, and whether the device is awake now. Must be short and must not block. */
     public interface Listener extends BiConsumer<String, Boolean> {
     }
 
@@ -45,40 +45,35 @@ public final class PresenceService {
             this.registrationId = registrationId;
         }
 
-        /** Re-arms; true if the device slept before. */
-        synchronized boolean heard() {
+        /** Re-arms. What changes is told under the lock: told later, the two words could change places. */
+        synchronized void heard() {
             heardNanos = System.nanoTime();
-            if (awake) {
-                return false;
+            if (!awake) {
+                awake = true;
+                schedule(windowNanos(endpoint));
+                listener.accept(endpoint, true);
             }
-            awake = true;
-            schedule(windowNanos(endpoint));
-            return true;
         }
 
         /** Looks whether the window has passed; it may have been re-armed or changed since the check was planned. */
-        synchronized boolean fellAsleep() {
+        synchronized void checkWindow() {
             long left = heardNanos + windowNanos(endpoint) - System.nanoTime();
             if (!awake || check == null) {
-                return false;
+                return;
             }
             if (left > 0) {
                 schedule(left);
-                return false;
+            } else {
+                awake = false;
+                listener.accept(endpoint, false);
             }
-            awake = false;
-            return true;
         }
 
         synchronized void schedule(long nanos) {
             if (check != null) {
                 check.cancel(false);
             }
-            check = timer.schedule(() -> {
-                if (fellAsleep()) {
-                    listener.accept(endpoint, false);
-                }
-            }, nanos, TimeUnit.NANOSECONDS);
+            check = timer.schedule(this::checkWindow, nanos, TimeUnit.NANOSECONDS);
         }
 
         synchronized void cancel() {
@@ -162,8 +157,8 @@ public final class PresenceService {
     /** Notes that something came from a peer. Cheap: it is called for every message. */
     public void heard(LwM2mIdentity identity) {
         Device device = byIdentity.get(identity);
-        if (device != null && device.heard()) {
-            listener.accept(device.endpoint, true);
+        if (device != null) {
+            device.heard();
         }
     }
 

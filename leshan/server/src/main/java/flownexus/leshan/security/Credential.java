@@ -92,6 +92,11 @@ public record Credential(String endpoint, Mode mode, String pskIdentity, byte[] 
             }
             certificates.add(hash);
         }
+        if (json.isArray() && certificates.isEmpty()) {
+            // read as "any", a list that lost its last certificate would admit all that were revoked
+            throw new IllegalArgumentException("certificates must not be empty: leave it out to admit any, or DELETE the"
+                    + " credential to admit none");
+        }
         return List.copyOf(certificates);
     }
 

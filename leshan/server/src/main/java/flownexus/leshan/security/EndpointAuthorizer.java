@@ -51,6 +51,9 @@ public final class EndpointAuthorizer implements Authorizer {
         LwM2mIdentity identity = sender.getIdentity();
         if (!register && (!registration.getEndpointUri().equals(endpointUri)
                 || !registration.getClientTransportData().getIdentity().equals(identity))) {
+            refusals.report(Refusal.of(((IpPeer) sender).getSocketAddress(), "registration " + registration.getId()
+                    + " was made with another identity or address (that one must register again)")
+                    .endpoint(registration.getEndpoint()));
             return Authorization.declined();
         }
         EndpointContext context = request.getCoapRequest() instanceof Request coap ? coap.getSourceContext() : null;

@@ -82,7 +82,7 @@ public final class Refusals {
     public void report(Refusal refusal) {
         String peer = address(refusal.peer);
         LOG.warn("refused {}{}{}{}{}: {}", refusal.byDevice ? "by " : "", peer, named(" endpoint ", refusal.endpoint),
-                named(" identity ", refusal.identity), named(" certificate ", refusal.subject()), refusal.reason);
+                named(" identity ", refusal.identity), named(" certificate ", refusal.subject()), LogText.of(refusal.reason));
         long left;
         synchronized (this) {
             long now = System.nanoTime();

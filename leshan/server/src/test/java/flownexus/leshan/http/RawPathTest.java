@@ -10,6 +10,7 @@ import java.util.Map;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.NullSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class RawPathTest {
@@ -24,6 +25,7 @@ class RawPathTest {
     }
 
     @ParameterizedTest
+    @NullSource
     @ValueSource(strings = { "", "/", "//", "/a//b", "/a/%", "/a/%4", "/a/%zz", "/a/%FF", "/a/%C3" })
     void refusesWhatIsNoPath(String path) {
         assertThrows(IllegalArgumentException.class, () -> RawPath.segments(path));

@@ -78,6 +78,29 @@ class JournalTest {
     }
 
     @Test
+    void writesNothingTwiceWhenAnOldFileCannotBeDeleted() throws Exception {
+        try (Journal journal = Journal.open(folder(), MEBIBYTE)) {
+            append(journal, 1);
+            Path oldest = files().get(0);
+            for (int index = 0; index < 32; index++) {
+                CountDownLatch committed = new CountDownLatch(1);
+                journal.append("SEND", "a", new byte[60_000], committed::countDown);
+                assertTrue(committed.await(10, TimeUnit.SECONDS));
+                if (index == 5) {
+                    Files.delete(oldest);
+                    Files.createDirectories(oldest.resolve("cannot be deleted"));
+                }
+            }
+            assertEquals(33, journal.last());
+            assertEquals(1, journal.first(), "what is on disk has no hole, or the next start could not use it");
+
+            Files.delete(oldest.resolve("cannot be deleted"));
+            append(journal, 1);
+            eventually("the bound holds again", () -> journal.first() > 1);
+        }
+    }
+
+    @Test
     void cutsOffATornTailAndGoesOnAfterTheLastWholeEvent() throws Exception {
         String id;
         try (Journal journal = Journal.open(folder(), MEBIBYTE)) {

@@ -111,6 +111,26 @@ class PresenceServiceTest {
     }
 
     @Test
+    void tellsInTheOrderInWhichItHappens() throws Exception {
+        List<Boolean> order = new CopyOnWriteArrayList<>();
+        PresenceService[] service = new PresenceService[1];
+        Thread message = new Thread(() -> service[0].heard(new PskIdentity("d")));
+        service[0] = new PresenceService(folder.resolve("other.json"), 1, timer, (endpoint, awake) -> {
+            if (!awake && order.isEmpty()) {
+                // a message comes just now
+                message.start();
+                eventually("it is taken, or waits", () -> message.getState() == Thread.State.BLOCKED
+                        || message.getState() == Thread.State.TERMINATED);
+            }
+            order.add(awake);
+        });
+        service[0].registered(registration("r1", "d", true));
+        eventually("both are told", () -> order.size() >= 2);
+        message.join();
+        assertEquals(List.of(false, true), order.subList(0, 2));
+    }
+
+    @Test
     void keepsWindowsOverARestart() throws IOException {
         presence.setWindow("a/\"b", 1);
         Registration sleeper = registration("r1", "a/\"b", true);

@@ -53,6 +53,13 @@ class CredentialStoreTest {
     }
 
     @Test
+    void takesAnEmptyListOfCertificatesForAMistake() {
+        IllegalArgumentException refused = assertThrows(IllegalArgumentException.class,
+                () -> credential("{'endpoint':'x','tls':{'mode':'x509','certificates':[]}}"));
+        assertTrue(refused.getMessage().startsWith("certificates must not be empty"));
+    }
+
+    @Test
     void neverShowsAKey() throws IOException {
         Credential psk = credential("{'endpoint':'p','tls':{'mode':'psk','details':{'identity':'i','key':'00ff'}}}");
         assertFalse(psk.toJson(false).toString().contains("00ff"));
