@@ -212,6 +212,8 @@ def _check_endpoint(endpoint: str) -> None:
         raise BadNameError(f"{endpoint!r}: an endpoint name has 1 to {ENDPOINT_MAX} characters")
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in endpoint):
         raise BadNameError(f"{endpoint!r} holds control characters or is not UTF-8: use printable ones")
+    if endpoint in {".", ".."}:
+        raise BadNameError(f"{endpoint!r} cannot be part of an address: choose another name")
     files.folder_name(endpoint)
 
 

@@ -1,5 +1,6 @@
 """HTTP to Leshan: the one place that knows its addresses and answers. Safe for use by several threads."""
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from backend.sync.exceptions import (
     UnexpectedAnswerError,
     UnreachableError,
 )
+
+log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 3.05
 # what Leshan needs beside the device's own time to answer
@@ -171,14 +174,23 @@ class LeshanClient:
         return EventStream(response, silence)
 
     def clients(self) -> list[RegistrationInfo]:
-        """Every registration; unreadable ones raise UnexpectedAnswerError."""
+        """Every registration that can be read; UnexpectedAnswerError where none can."""
         answer = self._json("GET", "/api/clients", timeout=60.0)
         if not isinstance(answer, list):
             raise UnexpectedAnswerError("/api/clients is not an array")
-        try:
-            return [registration_parse(item) for item in answer]
-        except RegistrationError as error:
-            raise UnexpectedAnswerError(f"/api/clients: {error}") from None
+        found: list[RegistrationInfo] = []
+        problem = ""
+        for item in answer:
+            try:
+                found.append(registration_parse(item))
+            except RegistrationError as error:
+                problem = problem or str(error)
+        if problem and not found:
+            raise UnexpectedAnswerError(f"/api/clients: {problem}")
+        if problem:
+            # one odd device must not keep all others from being compared
+            log.warning("/api/clients: %d of %d left out: %s", len(answer) - len(found), len(answer), problem)
+        return found
 
     # -- credentials
 

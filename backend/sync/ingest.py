@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 
 from backend.devices.models import (
@@ -109,6 +109,8 @@ class Stored:
     # endpoints whose observations must be looked at again
     lost: set[str] = field(default_factory=set)
     gap: bool = False
+    # the server's list and later events told different things of a registration: ask again
+    unsure: bool = False
 
     def add(self, other: "Stored") -> None:
         """Joins the outcome of a later part."""
@@ -124,6 +126,7 @@ class Stored:
         self.asleep = (self.asleep - other.signs) | other.asleep
         self.lost |= other.lost
         self.gap = self.gap or other.gap
+        self.unsure = self.unsure or other.unsure
 
 
 @dataclass(slots=True)
@@ -231,6 +234,7 @@ class _Batch:
         self._unplaced: list[tuple[SeriesKey, int, float | None, str | None, int | None]] = []
         self._newest = 0
         self._server_changed = False
+        self._nul_refused = connection.vendor == "postgresql"
 
     def run(self, items: Sequence[Storable]) -> Stored:
         row = (
@@ -261,6 +265,11 @@ class _Batch:
         place = sequence_of(last_id)
         prefix = f"{place[0]}-" if place else ""
         length = len(prefix)
+        if place is not None:
+            # nearly always: values only, and each id the next one after what is stored
+            ids = [item.id for item in items if type(item) is Values]
+            if len(ids) == len(items) and ids == [f"{prefix}{place[1] + count}" for count in range(1, len(ids) + 1)]:
+                return list(items), ids[-1] if ids else last_id, head
         for item in items:
             if type(item) is Values:
                 # what follows does the same for every kind of item
@@ -378,9 +387,11 @@ class _Batch:
                 work.contact = at
         else:
             self._sign(work, Sign.MESSAGE, at, own_time=item.time is not None)
-        if item.problems:
-            self._keep(item.id, item.name, item.data, len(item.data), "; ".join(item.problems[:20]), work.device)
-        readings = item.readings
+        readings, problems = item.readings, item.problems
+        if self._nul_refused:
+            readings, problems = _without_nul(readings, problems)
+        if problems:
+            self._keep(item.id, item.name, item.data, len(item.data), "; ".join(problems[:20]), work.device)
         if not readings:
             return
         self._result.values += len(readings)
@@ -423,16 +434,19 @@ class _Batch:
         device_id = work.device.pk
         self._sign(work, Sign.MESSAGE, item.received, own_time=True)
         known: dict[str, str] = {}
+        readings, problems = item.readings, item.problems
+        if self._nul_refused:
+            readings, problems = _without_nul(readings, problems)
         if item.observed:
             observation_set_active(
                 device_id=device_id, path=item.path, registration_id=item.registration_id, at=self._now
             )
             work.status_changed = True
         if item.sampled:
-            paths = [reading[0] for reading in item.readings]
+            paths = [reading[0] for reading in readings]
             stored = Resource.objects.filter(device_id=device_id, path__in=paths)
             known = dict(stored.values_list("path", "value"))
-        for reading in item.readings:
+        for reading in readings:
             path, type_, number, text, _ = reading
             before = work.current.get(path)
             old = known.get(path) if before is None else canonical_text(*before[1][1:4])
@@ -440,9 +454,9 @@ class _Batch:
                 self._sample(work, path, item.received, number, text, None)
             if before is None or before[0] <= item.received:
                 work.current[path] = (item.received, reading, item.received)
-        work.new_values = work.new_values or bool(item.readings)
-        if item.problems:
-            log.warning("%s %s: %s", item.endpoint, item.path, "; ".join(item.problems[:5]))
+        work.new_values = work.new_values or bool(readings)
+        if problems:
+            log.warning("%s %s: %s", item.endpoint, item.path, "; ".join(problems[:5]))
             self._result.errors += 1
 
     def _observe_failed(self, item: ObserveFailed) -> None:
@@ -629,7 +643,10 @@ class _Batch:
         for info in item.registrations:
             present[info.endpoint] = info
             if self._heard.get(info.endpoint, 0.0) > item.asked:
-                # an event told more since; the list is older
+                # an event told more since; the list is older, or the event was, and only told late
+                told = self._works[info.endpoint].registration
+                if told is None or told.ended_at is not None or told.registration_id != info.registration_id:
+                    self._result.unsure = True
                 continue
             work = self._works[info.endpoint]
             stored = work.registration
@@ -654,7 +671,10 @@ class _Batch:
             stored = work.registration
             if endpoint in present or stored is None or stored.ended_at is not None:
                 continue
-            if work.device.server_id != self._server_id or self._heard.get(endpoint, 0.0) > item.asked:
+            if work.device.server_id != self._server_id:
+                continue
+            if self._heard.get(endpoint, 0.0) > item.asked:
+                self._result.unsure = True
                 continue
             registration_end(registration=stored, at=_moment(at), reason="vanished")
             work.registration_changed = True
@@ -691,7 +711,7 @@ class _Batch:
                 name=name[:64],
                 data=data[:KEEP_LIMIT],
                 size=size,
-                error=error,
+                error=error.replace("\x00", "\ufffd"),
                 received_at=self._now,
             )
         )
@@ -714,7 +734,10 @@ class _Batch:
             if work.registration_changed and work.registration is not None:
                 registrations.append(work.registration)
             if work.identity:
-                Device.objects.filter(pk=device.pk).update(**work.identity)
+                # what is current now: the news may be older than what is stored
+                current = Resource.objects.filter(device_id=device.pk, path__in=IDENTITY).order_by()
+                columns = {IDENTITY[path]: value[:255] for path, value in current.values_list("path", "value")}
+                Device.objects.filter(pk=device.pk).update(**columns)
                 work.status_changed = True
             if work.new_values:
                 changes.append((device.pk, Change.Kind.VALUES))
@@ -778,6 +801,22 @@ class _Batch:
 
 def _moment(microseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=microseconds)
+
+
+def _without_nul(readings: list[Reading], problems: list[str]) -> tuple[list[Reading], list[str]]:
+    """For PostgreSQL, which holds no NUL in a text: a replacement character in its place, and a problem that says so.
+
+    One such text must cost neither the other values of its message nor itself; the message is kept raw.
+    """
+    found = [path for path, _, _, text, _ in readings if text is not None and "\x00" in text]
+    if not found:
+        return readings, problems
+    cleaned = [
+        (path, type_, number, None if text is None else text.replace("\x00", "\ufffd"), time)
+        for path, type_, number, text, time in readings
+    ]
+    said = f"{', '.join(found[:5])}: NUL characters, which PostgreSQL cannot hold, are stored as U+FFFD"
+    return cleaned, [*problems, said]
 
 
 def _newer(head: str, candidate: str) -> str:

@@ -40,6 +40,11 @@ def profiles_fingerprint() -> tuple[Any, ...]:
     return hash(patterns), profiles, devices
 
 
+def device_profiles() -> dict[str, int | None]:
+    """Endpoint → profile id of every device."""
+    return dict(Device.objects.order_by().values_list("endpoint", "profile_id"))
+
+
 def credentials_wanted() -> dict[str, CredentialJson]:
     """Endpoint → entry for every device that may connect."""
     certificates: dict[int, list[tuple[str, bool]]] = {}

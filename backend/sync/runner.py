@@ -32,7 +32,7 @@ from backend.sync import queries
 from backend.sync.client import Health, LeshanClient
 from backend.sync.decoder import Decoder
 from backend.sync.events import Answer, Clients, Idle, ObserveFailed, ReadDone, Storable, Values
-from backend.sync.ingest import Ingest, Stored
+from backend.sync.ingest import Ingest, Stored, sequence_of
 from backend.sync.lock import Lock
 from backend.sync.models import PushedCredential
 from backend.sync.plan import device_plan, retry_delay
@@ -56,7 +56,7 @@ from backend.sync.work import (
 
 log = logging.getLogger(__name__)
 
-BATCH_VALUES = 10_000
+BATCH_VALUES = 20_000
 BATCH_SECONDS = 0.1
 HEARTBEAT_SECONDS = 1.0
 INTENTIONS_SECONDS = 0.5
@@ -66,6 +66,8 @@ CHANGES_STEP = 2000
 # a lost observation is tried again after this long, doubling
 LOST_FIRST = 30.0
 LOST_MOST = 3600.0
+# registrations of which events told something else meanwhile are asked for again after this long
+UNSURE_SECONDS = 5.0
 # how long one try for the database's lock may take: SIGTERM has to be heard meanwhile
 BUSY_MILLISECONDS = 300
 # shorter waits than this are everyday life and not worth a line in the log
@@ -80,7 +82,7 @@ def tune_collector() -> None:
     """Cycles are rare here and short-lived objects many: the collector's default would cost a tenth of the speed."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(200_000, 20, 20)
 
 
 class _StoppedError(Exception):
@@ -118,8 +120,17 @@ class Runner:
         self._specs: set[tuple[int, str]] = set()
         self._credentials_seen: tuple[object, ...] | None = None
         self._profiles_seen: tuple[object, ...] | None = None
+        # a push is under way, and another one is wanted after it
+        self._credentials_busy = False
+        self._credentials_next = False
         self._credentials_attempt = 0
         self._credentials_again = 0.0
+        # endpoint → profile id, as last looked at
+        self._device_profiles: dict[str, int | None] = {}
+        # the id that the journal had reached when we connected; "" once that is stored
+        self._catch_up = ""
+        # when to ask for the registrations once more, 0.0: not
+        self._registrations_again = 0.0
         # endpoint → (when to look again, how often it has been lost)
         self._lost: dict[str, tuple[float, int]] = {}
         self._down_reason = ""
@@ -152,6 +163,7 @@ class Runner:
         self._specs = queries.objectspecs_known()
         self._credentials_seen = queries.credentials_fingerprint()
         self._profiles_seen = queries.profiles_fingerprint()
+        self._device_profiles = queries.device_profiles()
 
     def _finish(self) -> None:
         self._pool.stop(timeout=0.2)
@@ -244,6 +256,10 @@ class Runner:
         if stored.last_event_id:
             self._last_id = stored.last_event_id
         self._follow_up(stored)
+        if self._catch_up and _reached(self._last_id, self._catch_up):
+            # events from before the list was asked for may have undone what it said, such as that a device is gone
+            self._catch_up = ""
+            self._fetch_clients()
 
     def _store(self, items: list[Storable]) -> Stored:
         tries = 0
@@ -275,6 +291,8 @@ class Runner:
             self._pool.wake(endpoint)
         if stored.gap:
             self._reconcile()
+        if stored.unsure:
+            self._registrations_again = time.monotonic() + UNSURE_SECONDS
         if stored.registered:
             self._plan(stored.registered)
         now = time.monotonic()
@@ -294,6 +312,7 @@ class Runner:
         self._heard_at = _utc_now()
         head = "" if message.health is None else f"{message.health.journal}-{message.health.last}"
         self._head = head or self._head
+        self._catch_up = "" if _reached(self._last_id, head) else head
         self._retry(lambda: server_connected(server=self._server, at=_utc_now(), head=head))
         self._problems = {}
         kind = "" if message.health else " (a stock server: without journal, events may be missed)"
@@ -313,13 +332,31 @@ class Runner:
     def _reconcile(self) -> None:
         """Credentials, registrations and (when the registrations are known) observations."""
         self._push_credentials()
+        self._fetch_clients()
+
+    def _fetch_clients(self) -> None:
+        self._registrations_again = 0.0
         self._pool.submit(Job("registrations", deque([FetchClients()])), urgent=True)
 
     # -- credentials
 
     def _push_credentials(self) -> None:
+        if self._credentials_busy:
+            # two at once could overtake each other, and what was wanted before would have the last word
+            self._credentials_next = True
+            return
+        self._credentials_busy, self._credentials_next = True, False
         wanted = self._retry(queries.credentials_wanted)
         pushed = self._retry(lambda: queries.credentials_pushed(server_id=self._server.pk))
+        # noted before it is given: after a crash in between we still know that it is ours to remove
+        claimed = [endpoint for endpoint in wanted if endpoint not in pushed]
+        self._retry(
+            lambda: PushedCredential.objects.bulk_create(
+                [PushedCredential(server=self._server, endpoint=endpoint, digest="") for endpoint in claimed],
+                ignore_conflicts=True,
+            )
+        )
+        pushed |= dict.fromkeys(claimed, "")
         self._pool.submit(Job("credentials", deque([PushCredentials(wanted, pushed)])), urgent=True)
 
     def _on_credentials(self, done: CredentialsDone) -> None:
@@ -356,6 +393,9 @@ class Runner:
         else:
             self._credentials_attempt = 0
             self._credentials_again = 0.0
+        self._credentials_busy = False
+        if self._credentials_next:
+            self._push_credentials()
 
     def _say_problem(self, about: str, text: str) -> None:
         if text == self._problems.get(about, ""):
@@ -425,14 +465,27 @@ class Runner:
             self._push_credentials()
         profiles = self._retry(queries.profiles_fingerprint)
         if profiles != self._profiles_seen:
+            self._plan_profiles(everywhere=self._profiles_seen is None or profiles[:2] != self._profiles_seen[:2])
             self._profiles_seen = profiles
-            self._plan(self._retry(lambda: queries.registered_endpoints(server_id=self._server.pk)))
         now = time.monotonic()
+        if self._registrations_again and now >= self._registrations_again:
+            self._fetch_clients()
         due = [endpoint for endpoint, (when, _) in self._lost.items() if when and now >= when]
         if due:
             for endpoint in due:
                 self._lost[endpoint] = (0.0, self._lost[endpoint][1])
             self._plan(due, retry_failed=True)
+
+    def _plan_profiles(self, *, everywhere: bool) -> None:
+        """A profile has changed (`everywhere`), or some devices have another one, or are new."""
+        before, self._device_profiles = self._device_profiles, self._retry(queries.device_profiles)
+        if everywhere:
+            self._plan(self._retry(lambda: queries.registered_endpoints(server_id=self._server.pk)))
+            return
+        # no profile has the id 0: it stands for a device that we did not know
+        self._plan(
+            endpoint for endpoint, profile in self._device_profiles.items() if before.get(endpoint, 0) != profile
+        )
 
     def _tidy_up(self) -> None:
         """Deletes old rows of the change feed, a few at a time."""
@@ -481,6 +534,14 @@ def tune_database() -> None:
         with connection.cursor() as cursor:
             cursor.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
             cursor.execute("PRAGMA wal_autocheckpoint = 4000")
+
+
+def _reached(last: str, head: str) -> bool:
+    """Is everything stored up to `head`?"""
+    place, goal = sequence_of(last), sequence_of(head)
+    if goal is None or goal[1] == 0:
+        return True
+    return place is not None and place[0] == goal[0] and place[1] >= goal[1]
 
 
 def _utc_now() -> datetime:

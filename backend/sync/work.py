@@ -137,12 +137,13 @@ class Observe(Step):
         )
 
     def failed(self, error: Exception) -> Outcome | None:
-        """The device's reason."""
-        return ObserveFailed(self.endpoint, self.path, self.registration_id, str(error))
+        """The device's reason. Silence is none: such a failure counts in no registration, the next plan tries again."""
+        registration_id = "" if isinstance(error, DeviceTimeoutError) else self.registration_id
+        return ObserveFailed(self.endpoint, self.path, registration_id, str(error))
 
     def waiting(self, error: LeshanError) -> Outcome | None:
         """The same, with the promise to go on."""
-        return ObserveFailed(self.endpoint, self.path, self.registration_id, f"no answer yet, trying again: {error}")
+        return ObserveFailed(self.endpoint, self.path, "", f"no answer yet, trying again: {error}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +216,13 @@ class PushCredentials(Step):
         failed: dict[str, str] = {}
         removed = list(plan.forget)
         for endpoint in plan.delete:
-            client.credential_delete(endpoint)
-            removed.append(endpoint)
+            try:
+                client.credential_delete(endpoint)
+            except (BadRequestError, RequestFailedError) as error:
+                # one that cannot be removed must not keep the others from their change
+                failed[endpoint] = str(error)
+            else:
+                removed.append(endpoint)
         if plan.put or not present:
             # an own server with an empty store opens its CoAPs port after the first PUT, even of nothing
             try:
@@ -374,10 +380,10 @@ class Pool:
         delay: float | None = 0.0
         try:
             outcome = step.run(self._client)
-        except NotRegisteredError:
+        except NotRegisteredError as error:
             # its registration is over; the next one brings a new job
             job.steps.clear()
-            outcome = None
+            outcome = step.failed(error) if isinstance(step, PushCredentials) else None
         except (UnavailableError, UnauthorisedError) as error:
             job.attempt += 1
             outcome = step.failed(error) if isinstance(step, PushCredentials) else None

@@ -1,9 +1,10 @@
 """Reads that only pages need: what needs attention, pages of events, a device's key figures."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import BinaryField, Count, Max, Q, QuerySet
+from django.db.models.functions import Substr
 from django.utils import timezone
 
 from backend.devices.models import Device, DeviceEvent, RawEvent, Resource, Status, StreamGap
@@ -13,6 +14,8 @@ from backend.telemetry.models import Series
 
 # how far back "needs attention" looks
 RECENT = timedelta(hours=24)
+# of a raw event, at most so much is put on a page
+DUMP_BYTES = 4096
 BATTERY_PATH = "/3/0/9"
 SIGNAL_PATH = "/4/0/2"
 
@@ -78,10 +81,12 @@ def event_page(*, kind: str = "", before: str = "", limit: int = 100) -> EventPa
     moment, _, identifier = before.rpartition("_")
     if moment and identifier.isdecimal():
         try:
-            at = datetime.fromisoformat(moment)
-        except ValueError:
+            parsed = datetime.fromisoformat(moment)
+            # OverflowError: the ends of the calendar, in a zone where they lie beyond them
+            at = parsed.astimezone(UTC) if parsed.tzinfo is not None else None
+        except (ValueError, OverflowError):
             at = None
-        if at is not None and at.tzinfo is not None:
+        if at is not None:
             events = events.filter(Q(at__lt=at) | Q(at=at, pk__lt=int(identifier[:18])))
     page = list(events[: limit + 1])
     if len(page) <= limit:
@@ -91,8 +96,12 @@ def event_page(*, kind: str = "", before: str = "", limit: int = 100) -> EventPa
 
 
 def raw_event_list(*, device: Device | None = None, limit: int = 100) -> list[RawEvent]:
-    """The newest events that could not be understood."""
-    events: QuerySet[RawEvent] = RawEvent.objects.select_related("device", "server")
+    """The newest events that could not be understood, each with the beginning of its data as `head`.
+
+    Not with all of it: a megabyte each would be a hundred for one page.
+    """
+    head = Substr("data", 1, DUMP_BYTES, output_field=BinaryField())
+    events: QuerySet[RawEvent] = RawEvent.objects.defer("data").annotate(head=head).select_related("device", "server")
     if device is not None:
         events = events.filter(device=device)
     return list(events.order_by("-received_at", "-id")[:limit])

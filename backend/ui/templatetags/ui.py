@@ -19,9 +19,6 @@ from backend.ui.values import ValueRow, instances_html
 
 register = template.Library()
 
-# of a raw event, at most so much is put on a page
-DUMP_BYTES = 4096
-
 register.simple_tag(markup.icon, name="icon")
 register.simple_tag(markup.shape, name="shape")
 register.simple_tag(markup.ago, name="ago")
@@ -118,13 +115,13 @@ def value_of(row: ValueRow) -> SafeString:
 
 @register.inclusion_tag("ui/parts/dump.html")
 def raw_dump(raw: RawEvent) -> dict[str, Any]:
-    """What came, as text and as hex, each on demand."""
-    data = bytes(raw.data)
+    """The beginning of what came, as text and as hex, each on demand. `raw` is one of `raw_event_list`."""
+    data = bytes(raw.head)  # type: ignore[attr-defined]
     return {
         "raw": raw,
-        "text": data[:DUMP_BYTES].decode(errors="backslashreplace"),
-        "hex": data[:DUMP_BYTES].hex(" "),
-        "shown": min(len(data), DUMP_BYTES),
+        "text": data.decode(errors="backslashreplace"),
+        "hex": data.hex(" "),
+        "shown": len(data),
     }
 
 

@@ -54,3 +54,31 @@ def test_what_is_no_registration(change: dict[str, Any]) -> None:
 def test_other_json(raw: Any) -> None:
     with pytest.raises(RegistrationError):
         registration_parse(raw)
+
+
+def test_what_a_device_made_up_fits_into_the_database() -> None:
+    info = registration_parse(
+        RAW
+        | {
+            "rootPath": "/" + "x" * 200,
+            "address": "[" + "f" * 100,
+            "lwM2mVersion": "1.1.1.1.1.1",
+            "bindingMode": "UQSTNUQSTN",
+            "objectLinks": [{"url": "/3/0", "attributes": {"t\x00": "a\x00b", "n": 1}}],
+            "additionalRegistrationAttributes": {"k": "\x00"},
+        }
+    )
+    assert (len(info.root_path), len(info.address), info.lwm2m_version, info.binding_mode) == (
+        64,
+        64,
+        "1.1.1.1.",
+        "UQSTNUQS",
+    )
+    assert info.object_links == [{"url": "/3/0", "attributes": {"t\ufffd": "a\ufffdb", "n": 1}}]
+    assert info.additional_attributes == {"k": "\ufffd"}
+
+
+@pytest.mark.parametrize("change", [{"endpoint": "a\x00b"}, {"registrationId": "r" * 65}, {"lifetime": 2**63}])
+def test_what_no_database_could_hold_is_no_registration(change: dict[str, Any]) -> None:
+    with pytest.raises(RegistrationError):
+        registration_parse(RAW | change)

@@ -131,12 +131,19 @@ def test_answers_that_make_no_sense(leshan: responses.RequestsMock, client: Lesh
         assert client.clients() == []
 
 
-def test_one_unreadable_registration_is_an_unexpected_answer(
+def test_nothing_but_unreadable_registrations_are_an_unexpected_answer(
     leshan: responses.RequestsMock, client: LeshanClient
 ) -> None:
     leshan.get(f"{URL}/api/clients", json=[{"endpoint": ""}])
     with pytest.raises(UnexpectedAnswerError, match="endpoint"):
         client.clients()
+
+
+def test_an_unreadable_registration_among_others_is_left_out(
+    leshan: responses.RequestsMock, client: LeshanClient
+) -> None:
+    leshan.get(f"{URL}/api/clients", json=[{**REGISTRATION, "lifetime": -1}, REGISTRATION])
+    assert [info.endpoint for info in client.clients()] == [REGISTRATION["endpoint"]]
 
 
 @pytest.mark.parametrize(

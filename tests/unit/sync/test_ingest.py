@@ -4,7 +4,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import DatabaseError, IntegrityError, OperationalError
+from django.db import DatabaseError, IntegrityError, OperationalError, connection
 
 from backend.devices.models import (
     Change,
@@ -360,6 +360,46 @@ def test_what_is_missing_has_vanished_and_what_is_new_is_added(store: Store) -> 
     store(clients(REGISTRATION, other))
     assert status("sim-1") == Status.ONLINE
     assert Registration.objects.get(device__endpoint="sim-1").ended_at is None
+
+
+def test_an_older_firmware_version_told_late_does_not_replace_the_newer_one(store: Store) -> None:
+    for id_, at, version in (("j-1", DEVICE_MS, "2.0"), ("j-2", DEVICE_MS - 60_000, "1.0")):
+        store(send(id_, [{"time": at, "nodes": {"/3/0/3": node(3, "STRING", version)}}]))
+    assert Resource.objects.get().value == "2.0"
+    assert Device.objects.get().firmware_version == "2.0"
+
+
+def test_a_list_that_events_contradict_is_asked_for_again(store: Store) -> None:
+    """The event may be an old one that was told late: Leshan may have lost the registration since."""
+    store(event("j-1", "REGISTRATION", REGISTRATION))
+    assert store(clients(REGISTRATION, asked=0.0)).unsure is False
+    assert store(clients(asked=0.0)).unsure is True
+    assert status() == Status.ONLINE
+    assert store(clients({**REGISTRATION, "registrationId": "second"}, asked=0.0)).unsure is True
+    assert store(clients(asked=math.inf)).unsure is False
+    assert status() == Status.OFFLINE
+
+
+def test_a_nul_in_a_text_costs_no_value(store: Store) -> None:
+    """PostgreSQL holds no NUL in a text; firmware that pads its texts with some is common."""
+    at = [{"time": None, "nodes": {"/3/0/2": node(2, "STRING", "a\0b"), "/3303/0/5700": node(5700, "FLOAT", "1.5")}}]
+    store(
+        event("j-1", "REGISTRATION", {**REGISTRATION, "rootPath": "/" + "x" * 99}),
+        send("j-2", at),
+        ReadDone("sim-1", "/3/0", [("/3/0/0", "STRING", None, "c\0", None)], [], RECEIVED),
+    )
+    postgresql = connection.vendor == "postgresql"
+    values = dict(Resource.objects.values_list("path", "value"))
+    nul = "\ufffd" if postgresql else "\0"
+    assert values == {"/3/0/2": f"a{nul}b", "/3303/0/5700": "1.5", "/3/0/0": f"c{nul}"}
+    assert Sample.objects.count() == 2
+    raw = RawEvent.objects.values_list("event_id", "error")
+    if postgresql:
+        ((event_id, error),) = raw
+        assert event_id == "j-2"
+        assert error.startswith("/3/0/2: NUL characters")
+    else:
+        assert not raw
 
 
 def test_news_since_the_list_was_asked_for_win(store: Store) -> None:

@@ -1,9 +1,11 @@
 """The whole of `sync` against a small HTTP server, in this process and thread."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.db import OperationalError
@@ -14,6 +16,7 @@ from backend.devices.models import (
     LeshanServer,
     ObjectSpec,
     Observation,
+    Profile,
     RawEvent,
     Registration,
     Resource,
@@ -24,9 +27,13 @@ from backend.devices.models import (
 from backend.devices.services import device_provision, server_ensure
 from backend.pki.models import Certificate, Credential
 from backend.sync import runner as module
-from backend.sync.client import LeshanClient, Token
+from backend.sync.client import Health, LeshanClient, Token
+from backend.sync.events import Clients
+from backend.sync.ingest import Stored
 from backend.sync.models import PushedCredential
+from backend.sync.reader import Chunk, Connected
 from backend.sync.runner import Runner
+from backend.sync.work import CredentialsDone, Job, PushCredentials
 from backend.telemetry.models import Sample
 from tests.unit.sync.fake_leshan import FakeLeshan
 from tests.unit.sync.samples import REGISTRATION, event, node, notification
@@ -240,8 +247,91 @@ def test_intentions_are_carried_out_while_it_runs(leshan: FakeLeshan, monkeypatc
 def test_credentials_of_others_stay(leshan: FakeLeshan, monkeypatch: pytest.MonkeyPatch) -> None:
     leshan.credentials["theirs"] = {"endpoint": "theirs", "tls": {"mode": "psk", "details": {"identity": "i"}}}
     provision("ours")
-    run(leshan, lambda: PushedCredential.objects.exists(), monkeypatch)
+    run(leshan, lambda: PushedCredential.objects.exclude(digest="").exists(), monkeypatch)
     assert set(leshan.credentials) == {"theirs", "ours"}
+
+
+@pytest.fixture
+def idle() -> Iterator[tuple[Runner, list[Job]]]:
+    """One that takes no step by itself, and the jobs that it would have done."""
+    server = server_ensure(name="default", url="http://127.0.0.1:1")
+    runner = Runner(server=server, client=LeshanClient(server.url, Token()), lock=NoLock())
+    jobs: list[Job] = []
+    with mock.patch.object(runner._pool, "submit", lambda job, urgent=False: jobs.append(job)):
+        runner._start()
+        runner._connected = True
+        yield runner, jobs
+    runner._pool.stop(5.0)
+
+
+def test_credentials_are_pushed_one_after_the_other(idle: tuple[Runner, list[Job]]) -> None:
+    runner, jobs = idle
+    device = provision("a")
+    runner._look_for_intentions()
+    (first,) = jobs
+    # not given yet, but noted: should this process end now, it would still be removed
+    assert dict(PushedCredential.objects.values_list("endpoint", "digest")) == {"a": ""}
+    device.delete()
+    runner._look_for_intentions()
+    assert jobs == [first]
+    runner._handle(CredentialsDone({"a": "d"}, [], {}))
+    step = jobs[1].steps[0]
+    assert isinstance(step, PushCredentials)
+    assert (step.wanted, step.pushed) == ({}, {"a": "d"})
+    runner._handle(CredentialsDone({}, ["a"], {}))
+    runner._look_for_intentions()
+    assert len(jobs) == 2
+    assert not PushedCredential.objects.exists()
+
+
+def test_a_new_device_is_no_reason_to_ask_the_others(idle: tuple[Runner, list[Job]]) -> None:
+    runner, _ = idle
+    planned: list[set[str]] = []
+    with mock.patch.object(runner, "_plan", lambda endpoints, **_: planned.append(set(endpoints))):
+        device_provision(endpoint="a")
+        runner._look_for_intentions()
+        device_provision(endpoint="b")
+        runner._look_for_intentions()
+        runner._look_for_intentions()
+        other = Profile.objects.create(name="Other")
+        runner._look_for_intentions()
+        Device.objects.filter(endpoint="a").update(profile=other)
+        runner._look_for_intentions()
+    # a new profile, too, is looked at on all registered devices: there are none
+    assert planned == [{"a"}, {"b"}, set(), {"a"}]
+
+
+def test_what_was_missed_does_not_undo_the_list(idle: tuple[Runner, list[Job]]) -> None:
+    """A registration that Leshan lost when it was killed: its event is read after the list that lacks it."""
+    runner, jobs = idle
+    runner._handle(Connected(1, Health("j", 2)))
+    assert [job.key for job in jobs] == ["credentials", "registrations"]
+    runner._handle(Clients([], time.monotonic()))
+    runner._handle(Chunk(1, event("j-1", "REGISTRATION", REGISTRATION), 1_795_368_900_000_000))
+    runner._flush()
+    assert Device.objects.get().status == Status.ONLINE
+    assert [job.key for job in jobs].count("registrations") == 1
+    runner._handle(Chunk(1, notification("j-2", "sim-1", 1.0), 1_795_368_900_000_000))
+    runner._flush()
+    assert [job.key for job in jobs].count("registrations") == 2
+    runner._handle(Clients([], time.monotonic()))
+    runner._flush()
+    assert Device.objects.get().status == Status.OFFLINE
+    # nothing was missed this time
+    runner._handle(Connected(2, Health("j", 2)))
+    runner._flush()
+    assert [job.key for job in jobs].count("registrations") == 3
+
+
+def test_registrations_in_doubt_are_asked_for_again(
+    idle: tuple[Runner, list[Job]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNSURE_SECONDS", 0.0)
+    runner, jobs = idle
+    runner._follow_up(Stored(unsure=True))
+    runner._look_for_intentions()
+    runner._look_for_intentions()
+    assert [job.key for job in jobs] == ["registrations"]
 
 
 def test_a_stock_server(stock: FakeLeshan, monkeypatch: pytest.MonkeyPatch) -> None:

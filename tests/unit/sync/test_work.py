@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from backend.sync.client import Content, CredentialJson, LeshanClient
+from backend.sync.client import Content, CredentialJson, LeshanClient, segment
 from backend.sync.events import ObserveFailed, ReadDone
 from backend.sync.exceptions import (
     BadRequestError,
@@ -263,6 +263,30 @@ def test_a_stock_server_gets_them_one_by_one(fake: FakeLeshan) -> None:
     done = PushCredentials({"bad": BAD, "a": A}, {}).run(cast(LeshanClient, fake))
     assert done == CredentialsDone({"a": digest(A)}, [], {"bad": "no"})
     assert fake.calls == ["array", "bad", "a"]
+
+
+def test_one_that_cannot_be_removed_holds_up_no_other(fake: FakeLeshan) -> None:
+    fake.entries = {"..": {**A, "endpoint": ".."}, "old": {**A, "endpoint": "old"}}
+    real = fake.credential_delete
+
+    def delete(endpoint: str) -> None:
+        segment(endpoint)
+        real(endpoint)
+
+    fake.credential_delete = delete  # type: ignore[method-assign]
+    done = PushCredentials({"a": A}, {"..": "x", "old": "x"}).run(cast(LeshanClient, fake))
+    assert (done.pushed, done.removed, list(done.failed)) == ({"a": digest(A)}, ["old"], [".."])  # type: ignore[union-attr]
+    assert set(fake.entries) == {"..", "a"}
+
+
+def test_a_silent_device_has_not_refused(fake: FakeLeshan) -> None:
+    step = Observe("a", "/3/0/9", "r1", journaled=True)
+    silent = DeviceTimeoutError("no answer")
+    # in no registration: the next plan, also one after a restart, has it again
+    for outcome in (step.waiting(silent), step.failed(silent)):
+        assert isinstance(outcome, ObserveFailed)
+        assert outcome.registration_id == ""
+    assert step.failed(DeviceError("NOT_FOUND(404)", "")) == ObserveFailed("a", "/3/0/9", "r1", "NOT_FOUND(404)")
 
 
 def test_credentials_that_could_not_be_pushed_are_told(

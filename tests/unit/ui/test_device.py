@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from backend.devices.models import Device, DeviceEvent, Observation, RawEvent, Status
 from backend.pki.models import Certificate, Credential
+from backend.ui.selectors import raw_event_list
 from backend.ui.values import values_page
 from tests.unit.api.builders import NOW, T0, device, leshan, resource, series, specs
 
@@ -201,6 +202,8 @@ def test_raw_bytes_of_any_kind_are_shown(viewer: Client) -> None:
         RawEvent.objects.create(
             server=server, event_id=f"j-{number}", data=os.urandom(20_000), size=20_000, error="?", received_at=NOW
         )
+    # of megabytes, only the part that is shown is read
+    assert [len(bytes(raw.head)) for raw in raw_event_list()] == [4096] * 3  # type: ignore[attr-defined]
     page = viewer.get("/events/raw/")
     assert page.status_code == 200
     assert "the first 4096 shown" in page.text

@@ -113,6 +113,8 @@ def test_events_by_kind_and_page_by_page(viewer: Client) -> None:
         "?before=nonsense",
         "?before=2026-01-01_5",
         "?before=2026-01-01T00:00:00%2B00:00_" + "9" * 30,
+        "?before=0001-01-01T00:00:00%2B14:00_5",
+        "?before=9999-12-31T23:59:59-14:00_5",
     ):
         assert viewer.get(f"/events/{nonsense}").status_code == 200
 
