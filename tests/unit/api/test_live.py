@@ -16,6 +16,8 @@ from urllib.parse import urlencode
 import psutil
 import pytest
 
+from tests.support.waiting import wait_for
+
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE = 20.0
 
@@ -52,13 +54,6 @@ live.TAIL_AGAIN_AFTER_ERROR = 0.1
 uvicorn.run("backend.config.asgi:application", fd=int(sys.argv[1]), lifespan="off", log_level="warning",
             timeout_graceful_shutdown=1)
 """
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end, f"not within {DEADLINE} s: {what}"
-        time.sleep(0.02)
 
 
 class Server:
@@ -229,14 +224,16 @@ def test_pages_cost_no_threads(server: Server, open_page: Open) -> None:
     for page in pages:
         page.close()
     # the reading thread ends with the last page
-    until(lambda: server.threads() < few, "the thread of the live feed ends")
+    wait_for(lambda: server.threads() < few, timeout=DEADLINE, what="the thread of the live feed ends")
 
 
 def test_a_database_in_trouble_is_bridged(server: Server, open_page: Open) -> None:
     page = open_page()
     server.sql("ALTER TABLE devices_change RENAME TO away")
     try:
-        until(lambda: "the live feed cannot read the database" in server.log.read_text(), "the trouble is noticed")
+        wait_for(
+            lambda: "the live feed cannot read the database" in server.log.read_text(), what="the trouble is noticed"
+        )
         assert page.block() == [": still here"]
     finally:
         server.sql("ALTER TABLE away RENAME TO devices_change")
