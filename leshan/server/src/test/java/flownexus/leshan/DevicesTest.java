@@ -6,9 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.net.Socket;
 import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 
 import org.eclipse.leshan.core.request.ContentFormat;
 import org.junit.jupiter.api.AfterAll;
@@ -264,6 +267,29 @@ class DevicesTest {
         JsonNode endpoints = server.json("GET", "/api/server/endpoint", null);
         assertEquals(server.coapsPort(), endpoints.findValues("port").get(1).intValue());
         assertTrue(server.json("GET", "/api/server/security", null).at("/certificate/b64Der").asText().length() > 100);
+    }
+
+    @Test
+    void saysThatAConnectionEndsWhereABodyWasNotRead() throws Exception {
+        String request = "PUT /api/clients/nobody/3 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + TestServer.TOKEN
+                + "\r\nContent-Length: 2\r\n\r\n";
+        // the body is here: it is dropped, and the next request is understood
+        String both = talk(request + "{}GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assertTrue(both.startsWith("HTTP/1.1 400 "), both);
+        assertTrue(both.contains("HTTP/1.1 200 "), both);
+        // it is not
+        String one = talk(request);
+        assertTrue(one.startsWith("HTTP/1.1 400 "), one);
+        assertTrue(one.toLowerCase(Locale.ROOT).contains("\r\nconnection: close\r\n"), one);
+    }
+
+    /** Everything that the server says to that, up to the end of the connection. */
+    private static String talk(String bytes) throws Exception {
+        try (Socket socket = new Socket("127.0.0.1", server.application().httpPort())) {
+            socket.setSoTimeout(20_000);
+            socket.getOutputStream().write(bytes.getBytes(StandardCharsets.US_ASCII));
+            return new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        }
     }
 
     private static String answer(String method, String path, String body) throws Exception {

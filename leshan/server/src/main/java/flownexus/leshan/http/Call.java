@@ -34,6 +34,7 @@ final class Call {
     /** The decoded query. */
     final Map<String, String> query;
     private final AtomicBoolean answered = new AtomicBoolean();
+    private volatile boolean bodyRead;
 
     Call(Request request, Response response, Callback callback, List<String> path, Map<String, String> query) {
         this.request = request;
@@ -89,6 +90,7 @@ final class Call {
                 return;
             }
             if (last) {
+                bodyRead = true;
                 try {
                     next.accept(body.toByteArray());
                 } catch (RuntimeException e) {
@@ -120,6 +122,9 @@ final class Call {
         if (!answered.compareAndSet(false, true)) {
             return;
         }
+        if (!bodyRead && !dropBody()) {
+            response.getHeaders().put(HttpHeader.CONNECTION, "close");
+        }
         response.setStatus(status);
         if (type != null) {
             response.getHeaders().put(HttpHeader.CONTENT_TYPE, type);
@@ -128,5 +133,26 @@ final class Call {
             response.getHeaders().put(HttpHeader.CONTENT_LENGTH, body.length);
         }
         response.write(true, ByteBuffer.wrap(body), callback);
+    }
+
+    /**
+     * Drops a body that nobody asked for. False if not all of it is here yet: Jetty then ends the connection, and a client
+     * that is not told so would send its next request into it.
+     */
+    private boolean dropBody() {
+        long dropped = 0;
+        while (dropped < MAX_BODY_BYTES) {
+            Content.Chunk chunk = request.read();
+            if (chunk == null || Content.Chunk.isFailure(chunk)) {
+                return false;
+            }
+            dropped += chunk.remaining();
+            boolean last = chunk.isLast();
+            chunk.release();
+            if (last) {
+                return true;
+            }
+        }
+        return false;
     }
 }
