@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Annotated, Any, TypeVar, cast
 
@@ -11,9 +11,10 @@ from django.http import HttpRequest
 from ninja.errors import HttpError
 from pydantic import BeforeValidator, WithJsonSchema
 
+from backend.lwm2m.times import us_of_datetime
+
 Operation = TypeVar("Operation", bound=Callable[..., Any])
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # what a database column for microseconds holds
 LIMIT = 2**63 - 1
 # "+01:00" of a zone arrives as " 01:00" where somebody forgot to encode it
@@ -39,7 +40,7 @@ def microseconds(text: Any) -> int:
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    return us_of_datetime(moment)
 
 
 Moment = Annotated[

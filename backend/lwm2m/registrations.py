@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from backend.lwm2m.times import EPOCH
+
 # characters kept of an address and of a root path, and of a version and a binding: sane ones are far shorter
 LONG = 64
 SHORT = 8

@@ -8,7 +8,7 @@ import logging
 import time as clock
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -38,7 +38,8 @@ from backend.devices.services import (
 )
 from backend.devices.services.registrations import FIELDS as REGISTRATION_FIELDS
 from backend.lwm2m.paths import resource_ids
-from backend.lwm2m.registrations import EPOCH, RegistrationInfo
+from backend.lwm2m.registrations import RegistrationInfo
+from backend.lwm2m.times import datetime_of_us, us_of_datetime
 from backend.lwm2m.values import canonical_text
 from backend.sync import texts
 from backend.sync.events import (
@@ -222,7 +223,7 @@ class _Batch:
         self._series = series
         self._heard = heard
         self._received = received
-        self._now = _moment(received)
+        self._now = datetime_of_us(received)
         self._result = Stored()
         self._works: dict[str, _Work] = {}
         self._registrations: dict[int, Registration] = {}
@@ -350,9 +351,9 @@ class _Batch:
             self._result.events += 1
             self._keep(item.id, item.name, item.data, item.size, item.error)
         elif isinstance(item, Registered):
-            self._register(item.registration, item.time or _us(item.registration.registered_at))
+            self._register(item.registration, item.time or us_of_datetime(item.registration.registered_at))
         elif isinstance(item, Updated):
-            self._update(item.registration, item.time or _us(item.registration.last_update))
+            self._update(item.registration, item.time or us_of_datetime(item.registration.last_update))
         elif isinstance(item, Deregistered):
             self._deregister(item.registration, item.reason, item.time or self._received)
         elif isinstance(item, Presence):
@@ -487,14 +488,14 @@ class _Batch:
             if device.status in {Status.OFFLINE, Status.ASLEEP} and device.status_since is not None:
                 # a message may be told later than the end of the registration that it came in
                 ended = work.registration is not None and work.registration.ended_at is not None
-                late = at <= _us(device.status_since) or (ended and not own_time)
+                late = at <= us_of_datetime(device.status_since) or (ended and not own_time)
         status = status_next(status=device.status, sign=sign, late=late)
         if status == Status.ONLINE:
             self._result.signs.add(device.endpoint)
             self._result.asleep.discard(device.endpoint)
         if status != device.status:
             device.status = status
-            device.status_since = _moment(at)
+            device.status_since = datetime_of_us(at)
             work.status_changed = True
 
     def _work_of(self, info: RegistrationInfo) -> _Work:
@@ -558,7 +559,7 @@ class _Batch:
             self._adopt(work, info)
             stored = work.registration
             assert stored is not None
-        registration_end(registration=stored, at=_moment(at), reason=reason)
+        registration_end(registration=stored, at=datetime_of_us(at), reason=reason)
         work.registration_changed = True
         work.status_changed = True
         if reason != "replaced":
@@ -589,7 +590,7 @@ class _Batch:
                 first_sequence=item.first,
                 last_sequence=item.last,
                 reason=item.reason,
-                since=_moment(self._newest) if self._newest else self._last_at,
+                since=datetime_of_us(self._newest) if self._newest else self._last_at,
                 recorded_at=self._now,
             )
         )
@@ -612,7 +613,7 @@ class _Batch:
                 path=item.path,
                 registration_id=row.registration_id,
                 reason=text,
-                at=_moment(at),
+                at=datetime_of_us(at),
             )
             work.status_changed = True
             self._result.lost.add(item.endpoint)
@@ -660,7 +661,7 @@ class _Batch:
             work.touched = True
             if not known:
                 self._note(DeviceEvent.Kind.REGISTERED, at, texts.registered(info), _facts(info), work.device)
-            work.contact = max(work.contact, _us(info.last_update))
+            work.contact = max(work.contact, us_of_datetime(info.last_update))
             if info.sleeping:
                 self._set_status(work, status_next(status=Status.ONLINE, sign=Sign.ASLEEP), at)
                 self._result.asleep.add(info.endpoint)
@@ -676,7 +677,7 @@ class _Batch:
             if self._heard.get(endpoint, 0.0) > item.asked:
                 self._result.unsure = True
                 continue
-            registration_end(registration=stored, at=_moment(at), reason="vanished")
+            registration_end(registration=stored, at=datetime_of_us(at), reason="vanished")
             work.registration_changed = True
             self._note(
                 DeviceEvent.Kind.VANISHED,
@@ -693,13 +694,13 @@ class _Batch:
         if work.device.status in {status, Status.BLOCKED}:
             return
         work.device.status = status
-        work.device.status_since = _moment(at)
+        work.device.status_since = datetime_of_us(at)
         work.status_changed = True
 
     # -- records
 
     def _note(self, kind: DeviceEvent.Kind, at: int, text: str, detail: dict[str, Any], device: Device | None) -> None:
-        self._events.append(DeviceEvent(device=device, kind=kind, at=_moment(at), text=text, detail=detail))
+        self._events.append(DeviceEvent(device=device, kind=kind, at=datetime_of_us(at), text=text, detail=detail))
 
     def _keep(self, event_id: str, name: str, data: bytes, size: int, error: str, device: Device | None = None) -> None:
         """Keeps an event raw."""
@@ -727,7 +728,7 @@ class _Batch:
         for work in self._works.values():
             device = work.device
             if work.touched:
-                contact = _moment(work.contact) if work.contact else None
+                contact = datetime_of_us(work.contact) if work.contact else None
                 if contact is None or (device.last_contact is not None and device.last_contact > contact):
                     contact = device.last_contact
                 contacts.append((contact, device.status, device.status_since, device.pk))
@@ -791,16 +792,12 @@ class _Batch:
         if moved:
             values |= {"last_event_id": last_id, "head_event_id": head}
         if self._newest:
-            values["last_event_at"] = _moment(self._newest)
+            values["last_event_at"] = datetime_of_us(self._newest)
             values["lag_ms"] = max(0, min(2**31 - 1, round(clock.time() * 1000) - self._newest // 1000))
         elif result.events:
             values["last_event_at"] = self._now
             values["lag_ms"] = 0
         LeshanServer.objects.filter(pk=self._server_id).update(**values)
-
-
-def _moment(microseconds: int) -> datetime:
-    return EPOCH + timedelta(microseconds=microseconds)
 
 
 def _without_nul(readings: list[Reading], problems: list[str]) -> tuple[list[Reading], list[str]]:
@@ -825,11 +822,6 @@ def _newer(head: str, candidate: str) -> str:
     if other is None:
         return head
     return head if place is not None and place[0] == other[0] and place[1] > other[1] else candidate
-
-
-def _us(moment: datetime) -> int:
-    delta = moment - EPOCH
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
 def _facts(info: RegistrationInfo) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from backend.devices.services import (
     server_stopped,
 )
 from backend.lwm2m.objects import object_versions
+from backend.lwm2m.times import datetime_of_us
 from backend.sync import queries
 from backend.sync.client import Health, LeshanClient
 from backend.sync.decoder import Decoder
@@ -226,7 +227,7 @@ class Runner:
             if chunk.number != self._number:
                 return
             self._received = chunk.received
-            self._heard_at = _moment(chunk.received)
+            self._heard_at = datetime_of_us(chunk.received)
             for item in self._decoder.feed(chunk.data):
                 if isinstance(item, Values):
                     self._batch_values += len(item.readings)
@@ -546,7 +547,3 @@ def _reached(last: str, head: str) -> bool:
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-def _moment(microseconds: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from backend.devices.models import Device, ObjectSpec, Resource
@@ -14,9 +14,9 @@ from backend.lwm2m.objects import (
     resource_definition,
     version_nearest,
 )
+from backend.lwm2m.times import datetime_of_us
 from backend.lwm2m.values import display
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # IPSO: Sensor Units, the device's own word for the unit of what it measures
 UNITS_RESOURCE = 5701
 # … which are: Sensor Value, Min/Max Measured Value, Min/Max Range Value
@@ -26,7 +26,7 @@ MEASURED = frozenset({5700, 5601, 5602, 5603, 5604})
 def time_of(microseconds: int) -> datetime:
     """Microseconds since 1970 as an aware datetime (UTC); times outside the years 1 to 9999 end there."""
     try:
-        return EPOCH + timedelta(microseconds=microseconds)
+        return datetime_of_us(microseconds)
     except OverflowError:
         return (datetime.max if microseconds > 0 else datetime.min).replace(tzinfo=UTC)
 
