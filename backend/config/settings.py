@@ -54,6 +54,7 @@ LESHAN_TOKEN = env_str("FLOWNEXUS_LESHAN_TOKEN")  # wins over the file
 INSTALLED_APPS = [
     "backend.accounts",
     "backend.devices",
+    "backend.commands",
     "backend.telemetry",
     "backend.pki",
     "backend.sync",

@@ -3,9 +3,9 @@
 from backend.devices.models.change import Change
 from backend.devices.models.device import Device, Registration, Status
 from backend.devices.models.event import DeviceEvent
-from backend.devices.models.objectspec import ObjectSpec
-from backend.devices.models.observation import Observation
-from backend.devices.models.profile import Profile, ProfileObservation, default_profile_id
+from backend.devices.models.objectspec import ObjectDefinition, ObjectSpec
+from backend.devices.models.observation import DeviceObservation, Observation
+from backend.devices.models.profile import Profile, ProfileObservation, ProfileRule, default_profile_id
 from backend.devices.models.resource import Resource, ValueType
 from backend.devices.models.server import LeshanServer, RawEvent, ServerInterval, StreamGap
 
@@ -13,11 +13,14 @@ __all__ = [
     "Change",
     "Device",
     "DeviceEvent",
+    "DeviceObservation",
     "LeshanServer",
+    "ObjectDefinition",
     "ObjectSpec",
     "Observation",
     "Profile",
     "ProfileObservation",
+    "ProfileRule",
     "RawEvent",
     "Registration",
     "Resource",

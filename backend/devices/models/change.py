@@ -14,6 +14,7 @@ class Change(models.Model):
 
         VALUES = "values", "Values"
         STATUS = "status", "Status"
+        COMMANDS = "commands", "Commands"
         SERVER = "server", "Server"
 
     # a plain number: the feed must not slow down deleting a device

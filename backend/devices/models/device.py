@@ -29,6 +29,10 @@ class Device(models.Model):
         default=default_profile_id,
         related_name="devices",
     )
+    # chosen by a person: rules leave it alone
+    profile_by_hand = models.BooleanField(default=False)
+    # learned: seconds that it really listens after a message, where that is less than the profile says
+    awake_seconds = models.PositiveIntegerField(null=True, blank=True)
     server = models.ForeignKey(LeshanServer, on_delete=models.SET_NULL, null=True, blank=True, related_name="devices")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.NEVER_SEEN, db_index=True)
     status_since = models.DateTimeField(null=True, blank=True)

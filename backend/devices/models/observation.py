@@ -21,7 +21,12 @@ class Observation(models.Model):
     state = models.CharField(max_length=8, choices=State.choices, default=State.WANTED)
     # the registration that it was established in: a new registration drops every observation
     registration_id = models.CharField(max_length=64, blank=True)
-    # in words, with the device's code; only for failed
+    # notification attributes (pmin, pmax, gt, lt, st) that are wanted, and those that the device has taken
+    attributes = models.JSONField(default=dict, blank=True)
+    attributes_set = models.JSONField(default=dict, blank=True)
+    # established together with others, in one composite observation
+    composite = models.BooleanField(default=False)
+    # in words, with the device's code; for an active one: what it did not take, such as an attribute
     reason = models.TextField(blank=True)
     changed_at = models.DateTimeField()
 
@@ -39,3 +44,25 @@ class Observation(models.Model):
     def __str__(self) -> str:
         """Path and state."""
         return f"{self.path} {self.state}"
+
+
+class DeviceObservation(models.Model):
+    """What a person wants, or does not want, observed on one device: it overrides the profile's word on that path."""
+
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="own_observations")
+    path = models.CharField(max_length=32)
+    wanted = models.BooleanField(default=True)
+    # pmin, pmax (seconds), gt, lt, st
+    attributes = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        """A path once per device."""
+
+        ordering = ["path"]
+        constraints = [
+            models.UniqueConstraint(fields=["device", "path"], name="devices_deviceobservation_once"),
+        ]
+
+    def __str__(self) -> str:
+        """The path, and whether it is wanted."""
+        return self.path if self.wanted else f"not {self.path}"

@@ -2,7 +2,7 @@
 
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 
 class Profile(models.Model):
@@ -12,6 +12,8 @@ class Profile(models.Model):
     is_default = models.BooleanField(default=False)
     # seconds that a queue-mode device listens after its last message; null: the server's own default
     awake_seconds = models.PositiveIntegerField(null=True, blank=True)
+    # observe all paths in one composite observation, where the device can (LwM2M Core 1.1, 6.4.4)
+    composite = models.BooleanField(default=False)
 
     class Meta:
         """One default profile at most."""
@@ -41,18 +43,60 @@ class ProfileObservation(models.Model):
             )
         ],
     )
+    # notification attributes (LwM2M Core 1.1, 5.1.2); null: not set
+    pmin = models.PositiveIntegerField(null=True, blank=True)
+    pmax = models.PositiveIntegerField(null=True, blank=True)
+    gt = models.FloatField(null=True, blank=True)
+    lt = models.FloatField(null=True, blank=True)
+    st = models.FloatField(null=True, blank=True)
 
     class Meta:
-        """A path once per profile."""
+        """A path once per profile; periods in order."""
 
         ordering = ["id"]
         constraints = [
             models.UniqueConstraint(fields=["profile", "path"], name="devices_profileobservation_once"),
+            models.CheckConstraint(
+                condition=Q(pmin__isnull=True) | Q(pmax__isnull=True) | Q(pmax__gte=F("pmin")),
+                name="devices_profileobservation_periods",
+            ),
         ]
 
     def __str__(self) -> str:
         """The path."""
         return self.path
+
+    @property
+    def attributes(self) -> dict[str, float]:
+        """Those that are set, by name."""
+        every = {"pmin": self.pmin, "pmax": self.pmax, "gt": self.gt, "lt": self.lt, "st": self.st}
+        return {name: value for name, value in every.items() if value is not None}
+
+
+class ProfileRule(models.Model):
+    """Which devices get the profile: all that is given must match. The first rule that matches wins."""
+
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="rules")
+    position = models.PositiveIntegerField(default=0)
+    # `*` and `?` as in file names, upper and lower case alike; "" matches everything
+    endpoint = models.CharField(max_length=255, blank=True)
+    manufacturer = models.CharField(max_length=255, blank=True)
+    model = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        """In the order in which they are tried; a rule says something."""
+
+        ordering = ["position", "id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(endpoint="") | ~Q(manufacturer="") | ~Q(model=""),
+                name="devices_profilerule_says_something",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """What it matches."""
+        return f"{self.endpoint or '*'} {self.manufacturer or '*'} {self.model or '*'}"
 
 
 def default_profile_id() -> int | None:

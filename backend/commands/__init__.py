@@ -1,0 +1,1 @@
+"""What people ask of devices: each request a row that ends, visibly."""
