@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <zephyr/net/lwm2m.h>
+#include <zephyr/sys/slist.h>
 
 /** Room for an endpoint name and its terminating NUL. */
 #define ENDPOINT_SIZE CONFIG_LWM2M_RD_CLIENT_ENDPOINT_NAME_MAX_LENGTH
@@ -57,10 +58,51 @@ int security_init(struct lwm2m_ctx *ctx, char *endpoint);
  */
 int server_check_init(struct lwm2m_ctx *ctx);
 
+/** A text resource that the server may write; it has to stay where it is. */
+struct stored_text {
+	struct lwm2m_obj_path path;
+	/** The text, at first its default. */
+	char *buf;
+	/** Size of buf in bytes. */
+	size_t size;
+	sys_snode_t node;
+};
+
+/**
+ * Makes a text writable, and restores what the server has written to it before a reboot.
+ *
+ * @return 0 or a negative errno
+ */
+int stored_text_init(struct stored_text *text);
+
+/** Removes all of them from the storage: after the next start they have their defaults. */
+void stored_texts_forget(void);
+
+/** Makes a resource one that this device does not have. Returns 0 or a negative errno. */
+int resource_absent(const struct lwm2m_obj_path *path);
+
 /** Fills the Device object (3). Returns 0 or a negative errno. */
 int device_object_init(void);
 
+/** Removes the error codes from the storage: after the next start there are none. */
+void error_codes_forget(void);
+
+/** Current Time, UTC offset and timezone of the Device object. Returns 0 or a negative errno. */
+int clock_init(void);
+
+/** Reboot and Factory Reset of the Device object. Returns 0 or a negative errno. */
+int restart_init(void);
+
+/** Memory of the Device object. Returns 0 or a negative errno. */
+int memory_init(void);
+
+/** Simulates a battery in the Device object. Returns 0 or a negative errno. */
+int battery_init(void);
+
 /** Creates the Temperature object (3303) and starts measuring. Returns 0 or a negative errno. */
-int temperature_object_init(void);
+int temperature_init(void);
+
+/** Creates the Light Control object (3311). Returns 0 or a negative errno. */
+int light_init(void);
 
 #endif /* FLOWNEXUS_APP_H */

@@ -69,11 +69,18 @@ static void on_event(struct lwm2m_ctx *ctx, enum lwm2m_rd_client_event event)
 	case LWM2M_RD_CLIENT_EVENT_REG_TIMEOUT:
 		LOG_WRN("The registration was not answered or was cut off");
 		break;
+	case LWM2M_RD_CLIENT_EVENT_REG_UPDATE_COMPLETE:
+		LOG_INF("Registration updated");
+		break;
+	case LWM2M_RD_CLIENT_EVENT_QUEUE_MODE_RX_OFF:
+		LOG_INF("Asleep: not listening until the next update");
+		break;
 	case LWM2M_RD_CLIENT_EVENT_NETWORK_ERROR:
 		if (!refused) {
 			LOG_ERR("No connection to %s: does it listen there, and does it accept "
 				"this device's credential? (its log says why not)",
 				app_settings.server);
+			(void)lwm2m_device_add_err(LWM2M_DEVICE_ERROR_NETWORK_FAILURE);
 		}
 		refused = false;
 		k_sem_give(&connection_ended);
@@ -113,6 +120,24 @@ static void pause_before_retry(void)
 	k_msleep(ms);
 }
 
+/* What the device has, in the order in which it starts. */
+static int objects_init(void)
+{
+	static int (*const inits[])(void) = {
+		device_object_init, clock_init, restart_init, memory_init,
+#if defined(CONFIG_FLOWNEXUS_BATTERY_SIMULATED)
+		battery_init,
+#endif
+		temperature_init,   light_init,
+	};
+	int ret = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(inits) && ret == 0; i++) {
+		ret = inits[i]();
+	}
+	return ret;
+}
+
 int main(void)
 {
 	int ret;
@@ -121,10 +146,7 @@ int main(void)
 
 	ret = security_init(&client, endpoint);
 	if (ret == 0) {
-		ret = device_object_init();
-	}
-	if (ret == 0) {
-		ret = temperature_object_init();
+		ret = objects_init();
 	}
 	if (ret < 0) {
 		LOG_ERR("Not started (%d)", ret);

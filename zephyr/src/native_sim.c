@@ -4,6 +4,7 @@
  * native_sim: the settings as command-line options, and the host's randomness and clock.
  */
 
+#include <string.h>
 #include <time.h>
 
 #include <zephyr/init.h>
@@ -11,6 +12,7 @@
 
 #include <cmdline.h>
 #include <native_rtc.h>
+#include <nsi_cmdline_main_if.h>
 #include <nsi_host_trampolines.h>
 #include <posix_native_task.h>
 
@@ -18,6 +20,8 @@
 
 #define HOST_O_RDONLY   0
 #define CURRENT_TIME_ID 13
+/* Longer command lines are cut off */
+#define HOST_ARGUMENTS_MAX 4096
 
 static struct args_struct_t options[] = {
 	{
@@ -57,6 +61,29 @@ static void add_options(void)
 	native_add_command_line_opts(options);
 }
 
+/* The flash would be flash.bin in the working directory, the same one for all processes. */
+static void flash_in_ram(void)
+{
+	static char option[] = "-flash_in_ram";
+	static char *arguments[] = {option};
+	char text[HOST_ARGUMENTS_MAX];
+	int fd = nsi_host_open("/proc/self/cmdline", HOST_O_RDONLY);
+	long len = fd < 0 ? 0 : nsi_host_read(fd, text, sizeof(text) - 1);
+	bool named = false;
+
+	/* The arguments, each with a NUL behind it */
+	text[len > 0 ? len : 0] = '\0';
+	for (const char *arg = text; arg < text + len; arg += strlen(arg) + 1) {
+		named = named || strstr(arg, "-flash=") != NULL;
+	}
+	if (fd >= 0) {
+		nsi_host_close(fd);
+	}
+	if (!named) {
+		nsi_register_extra_args(ARRAY_SIZE(arguments), arguments);
+	}
+}
+
 /* Parsing sets the options that were not given to NULL. */
 static void set_defaults(void)
 {
@@ -80,6 +107,7 @@ static void seed_random(void)
 }
 
 NATIVE_TASK(add_options, PRE_BOOT_1, 20);
+NATIVE_TASK(flash_in_ram, PRE_BOOT_1, 20);
 NATIVE_TASK(set_defaults, PRE_BOOT_2, 20);
 NATIVE_TASK(seed_random, PRE_BOOT_2, 20);
 

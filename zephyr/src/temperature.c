@@ -46,7 +46,7 @@ static void sample(struct k_work *work)
 
 static K_WORK_DELAYABLE_DEFINE(sample_work, sample);
 
-int temperature_object_init(void)
+int temperature_init(void)
 {
 	int ret = lwm2m_create_object_inst(&LWM2M_OBJ(IPSO_OBJECT_TEMP_SENSOR_ID, 0));
 
