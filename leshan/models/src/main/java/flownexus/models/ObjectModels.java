@@ -27,23 +27,39 @@ import org.eclipse.leshan.core.model.ObjectModel;
 /**
  * The object models known to a process: those of Leshan's core, the OMA registry's (on the class path as
  * {@code /models/*.xml}) and a user's own DDF files. The later source wins where two describe the same object and
- * version.
+ * version; before all of them come those that are laid over while the process runs.
  * <p>
- * Immutable, safe for use by several threads.
+ * Safe for use by several threads.
  */
 public final class ObjectModels {
 
-    private final Map<Integer, NavigableMap<Version, ObjectModel>> byId = new HashMap<>();
-    private final List<ObjectModel> all;
+    /** Immutable: replaced as a whole. */
+    private static final class Index {
+
+        private final Map<Integer, NavigableMap<Version, ObjectModel>> byId = new HashMap<>();
+        private final List<ObjectModel> all;
+
+        Index(Collection<ObjectModel> models, Collection<ObjectModel> above) {
+            Stream.concat(models.stream(), above.stream()).forEach(model -> byId
+                    .computeIfAbsent(model.id, id -> new TreeMap<>()).put(new Version(model.version), model));
+            all = byId.values().stream().flatMap(versions -> versions.values().stream())
+                    .sorted(Comparator.comparingInt((ObjectModel model) -> model.id)
+                            .thenComparing(model -> new Version(model.version)))
+                    .toList();
+        }
+    }
+
+    private final List<ObjectModel> loaded;
+    private volatile Index index;
 
     private ObjectModels(Collection<ObjectModel> models) {
-        for (ObjectModel model : models) {
-            byId.computeIfAbsent(model.id, id -> new TreeMap<>()).put(new Version(model.version), model);
-        }
-        all = byId.values().stream().flatMap(versions -> versions.values().stream())
-                .sorted(Comparator.comparingInt((ObjectModel model) -> model.id)
-                        .thenComparing(model -> new Version(model.version)))
-                .toList();
+        loaded = List.copyOf(models);
+        index = new Index(loaded, List.of());
+    }
+
+    /** Lays models over the loaded ones, in place of those that were laid over before. */
+    public void overlay(Collection<ObjectModel> models) {
+        index = new Index(loaded, models);
     }
 
     /**
@@ -66,7 +82,7 @@ public final class ObjectModels {
 
     /** Every model, one per object and version, ordered by both. */
     public List<ObjectModel> all() {
-        return all;
+        return index.all;
     }
 
     /**
@@ -78,7 +94,7 @@ public final class ObjectModels {
      *         equally close), else the closest major version; null if the object is unknown
      */
     public ObjectModel nearest(int id, Version version) {
-        NavigableMap<Version, ObjectModel> versions = byId.get(id);
+        NavigableMap<Version, ObjectModel> versions = index.byId.get(id);
         if (versions == null) {
             return null;
         }

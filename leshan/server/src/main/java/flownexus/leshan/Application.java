@@ -27,7 +27,10 @@ import flownexus.leshan.coap.LwM2mService;
 import flownexus.leshan.events.EventLog;
 import flownexus.leshan.http.HttpService;
 import flownexus.leshan.journal.Journal;
+import flownexus.leshan.models.ModelStore;
 import flownexus.leshan.presence.PresenceService;
+import flownexus.leshan.requests.RequestService;
+import flownexus.leshan.requests.RequestStore;
 import flownexus.leshan.security.CredentialStore;
 import flownexus.leshan.security.Refusals;
 import flownexus.leshan.security.ServerIdentity;
@@ -83,18 +86,24 @@ public final class Application {
 
         ScheduledExecutorService timer = Timers.create("timer");
         closers.push(timer::shutdownNow);
+        // outlives the journal of events, whose last commits note the ends of requests here
+        RequestStore asked = requestStore(options.data);
+        closers.push(asked::close);
         Journal journal = journal(options);
         closers.push(journal::close);
         EventLog events = new EventLog(journal);
         CredentialStore credentials = credentials(options.data);
+        ModelStore uploaded = uploadedModels(options.data, models);
         PresenceService presence = presence(options, timer, events);
         LwM2mService.Settings settings = new LwM2mService.Settings(identity,
                 addresses(options.coapsHosts, coapsPort, "--coaps-host"),
                 coapPort == null ? List.of() : addresses(options.coapHosts, coapPort, "--coap-host"), options.lab);
         lwm2m = new LwM2mService(settings, models, credentials, events, new Refusals(events), presence, timer);
         closers.push(lwm2m::stop);
+        RequestService requests = new RequestService(asked, events, timer);
+        closers.push(requests::stop);
         HttpService api = new HttpService(new InetSocketAddress(http, options.httpPort), token, lwm2m, credentials,
-                identity.chain().get(0), events, timer);
+                uploaded, requests, identity.chain().get(0), events, timer);
         closers.push(api::stop);
 
         if (options.lab) {
@@ -256,12 +265,30 @@ public final class Application {
         }
     }
 
+    private static RequestStore requestStore(Path data) {
+        try {
+            return new RequestStore(data.resolve("requests"));
+        } catch (IOException e) {
+            throw new StartException("the requests in --data " + data + " cannot be used: " + e, e);
+        }
+    }
+
     private static CredentialStore credentials(Path data) {
         Path file = data.resolve("credentials.json");
         try {
             return new CredentialStore(file);
         } catch (IOException e) {
             throw new StartException(file + " cannot be understood (move it away, and the credentials can be put again): "
+                    + String.valueOf(e.getMessage()).lines().findFirst().orElse(""), e);
+        }
+    }
+
+    private static ModelStore uploadedModels(Path data, ObjectModels models) {
+        Path folder = data.resolve("models");
+        try {
+            return new ModelStore(folder, models);
+        } catch (IOException e) {
+            throw new StartException(folder + " cannot be used (move the file away, and the model can be put again): "
                     + String.valueOf(e.getMessage()).lines().findFirst().orElse(""), e);
         }
     }

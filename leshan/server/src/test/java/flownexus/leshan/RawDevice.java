@@ -3,7 +3,10 @@ package flownexus.leshan;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 
 import org.eclipse.californium.core.CoapExchange;
 import org.eclipse.californium.core.CoapResource;
@@ -16,6 +19,7 @@ import org.eclipse.californium.core.coap.Response;
 import org.eclipse.californium.core.config.CoapConfig;
 import org.eclipse.californium.core.network.CoapEndpoint;
 import org.eclipse.californium.core.network.Exchange;
+import org.eclipse.californium.core.network.interceptors.MessageInterceptor;
 import org.eclipse.californium.core.server.MessageDeliverer;
 import org.eclipse.californium.elements.config.Configuration;
 import org.eclipse.californium.elements.config.SystemConfig;
@@ -53,6 +57,9 @@ final class RawDevice implements AutoCloseable {
     }
 
     final Value value = new Value();
+    /** The message ids of all requests that came, also of those it was deaf to. */
+    final List<Integer> messageIds = new CopyOnWriteArrayList<>();
+    private final AtomicInteger deafTo = new AtomicInteger();
     private final TestServer server;
     private final String endpoint;
     private final CoapServer device;
@@ -67,9 +74,23 @@ final class RawDevice implements AutoCloseable {
         device = new CoapServer(configuration);
         socket = CoapEndpoint.builder().setConfiguration(configuration)
                 .setInetSocketAddress(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0)).build();
+        socket.addInterceptor(new MessageInterceptor() {
+            @Override
+            public void receiveRequest(Request request) {
+                messageIds.add(request.getMID());
+                if (deafTo.getAndDecrement() > 0) {
+                    request.cancel();
+                }
+            }
+        });
         device.addEndpoint(socket);
         device.add(new CoapResource("3303").add(new CoapResource("0").add(value)));
         device.start();
+    }
+
+    /** Loses so many of the next requests, as a device does that is not listening. */
+    void beDeafTo(int requests) {
+        deafTo.set(requests);
     }
 
     /** Takes requests and never answers them. */

@@ -108,6 +108,17 @@ final class TestServer implements AutoCloseable {
                 HttpResponse.BodyHandlers.ofString());
     }
 
+    /** Asks a device, to be answered later. */
+    HttpResponse<String> later(String id, String method, String pathAndQuery, String body) throws Exception {
+        return http.send(laterRequest(id, method, pathAndQuery, body), HttpResponse.BodyHandlers.ofString());
+    }
+
+    HttpRequest laterRequest(String id, String method, String pathAndQuery, String body) {
+        return request(pathAndQuery).header("Content-Type", "application/json").header("Prefer", "respond-async")
+                .header("Request-Id", id).method(method, body == null ? HttpRequest.BodyPublishers.noBody()
+                        : HttpRequest.BodyPublishers.ofString(body)).build();
+    }
+
     HttpResponse<String> get(String pathAndQuery) throws Exception {
         return call("GET", pathAndQuery, null);
     }

@@ -14,6 +14,7 @@ import java.security.KeyPair;
 import java.security.cert.X509Certificate;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -220,6 +221,21 @@ class WhoGetsInTest {
         KeyPair keys = TestPki.keys();
         refused(null, dtls(builder -> builder.setCertificateIdentityProvider(
                 new SingleCertificateProvider(keys.getPrivate(), keys.getPublic()))), "known", "raw public key");
+        KeyPair own = TestPki.keys();
+        server.provision("{'endpoint':'raw','tls':{'mode':'rpk','details':{'key':'"
+                + HexFormat.of().formatHex(own.getPublic().getEncoded()) + "'}}}");
+        assertEquals(ResponseCode.CREATED, register(rpk(own), "raw"));
+        refused(ResponseCode.FORBIDDEN, rpk(own), "known", "endpoint is provisioned for x509, not for a raw public key");
+        refused(null, rpk(keys), "raw", "raw public key that is not provisioned");
+        server.call("DELETE", "/api/security/clients/raw", null);
+        eventually("its registration is ended", () -> !server.registered("raw"));
+        refused(null, rpk(own), "raw", "raw public key that is not provisioned");
+    }
+
+    private static Connector rpk(KeyPair keys) {
+        // knows no certificates, so the server must prove itself with a raw key too
+        return dtls(builder -> builder.setCertificateVerifier(StaticCertificateVerifier.builder().setTrustAllRPKs().build())
+                .setCertificateIdentityProvider(new SingleCertificateProvider(keys.getPrivate(), keys.getPublic())));
     }
 
     @Test

@@ -2,6 +2,7 @@ package flownexus.leshan.coap;
 
 import org.eclipse.californium.core.coap.CoAP.Type;
 import org.eclipse.californium.core.coap.EmptyMessage;
+import org.eclipse.californium.core.coap.Request;
 import org.eclipse.californium.core.coap.Response;
 import org.eclipse.californium.core.network.Exchange;
 import org.eclipse.californium.core.network.Outbox;
@@ -30,6 +31,15 @@ final class CommitStack extends BaseCoapStack {
 
         LateAcknowledgement(Configuration config) {
             super(config);
+        }
+
+        /** A block is repeated as its request is to be. */
+        @Override
+        protected void prepareRequest(Exchange exchange, Request request) {
+            if (request.getReliabilityLayerParameters() == null) {
+                request.setReliabilityLayerParameters(exchange.getRequest().getReliabilityLayerParameters());
+            }
+            super.prepareRequest(exchange, request);
         }
 
         @Override

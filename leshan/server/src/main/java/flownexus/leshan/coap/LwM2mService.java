@@ -16,6 +16,7 @@ import java.util.concurrent.TimeUnit;
 import org.eclipse.californium.core.config.CoapConfig;
 import org.eclipse.californium.core.config.CoapConfig.TrackerMode;
 import org.eclipse.californium.elements.auth.PreSharedKeyIdentity;
+import org.eclipse.californium.elements.auth.RawPublicKeyIdentity;
 import org.eclipse.californium.elements.config.Configuration;
 import org.eclipse.californium.elements.config.SystemConfig;
 import org.eclipse.californium.elements.config.UdpConfig;
@@ -30,6 +31,10 @@ import org.eclipse.leshan.core.model.LwM2mModel;
 import org.eclipse.leshan.core.node.codec.DefaultLwM2mEncoder;
 import org.eclipse.leshan.core.observation.Observation;
 import org.eclipse.leshan.core.peer.LwM2mIdentity;
+import org.eclipse.leshan.core.request.DownlinkDeviceManagementRequest;
+import org.eclipse.leshan.core.response.ErrorCallback;
+import org.eclipse.leshan.core.response.LwM2mResponse;
+import org.eclipse.leshan.core.response.ResponseCallback;
 import org.eclipse.leshan.server.LeshanServer;
 import org.eclipse.leshan.server.LeshanServerBuilder;
 import org.eclipse.leshan.server.registration.Deregistration;
@@ -108,7 +113,7 @@ public final class LwM2mService {
         Configuration configuration = configuration();
         this.endpoints = new DeviceEndpoints(configuration, settings.coapsAddresses(), settings.coapAddresses(),
                 dtls(configuration, settings.identity(), credentials, refusals), events, refusals,
-                leshan -> new MessageWatch(leshan.getRegistrationStore(), events, presence::heard));
+                leshan -> new MessageWatch(leshan, events, presence::heard));
         this.server = new LeshanServerBuilder()
                 .setEndpointsProviders(endpoints)
                 .setRegistrationStore(store)
@@ -145,7 +150,8 @@ public final class LwM2mService {
                 .setPskStore(guard)
                 .setSessionListener(guard)
                 .setCertificateIdentityProvider(new SingleCertificateProvider(identity.key(),
-                        identity.chain().toArray(X509Certificate[]::new), CertificateType.X_509))
+                        identity.chain().toArray(X509Certificate[]::new), CertificateType.X_509,
+                        CertificateType.RAW_PUBLIC_KEY))
                 .setCertificateVerifier(new ClientCertificateVerifier(identity.anchors(), credentials, refusals));
     }
 
@@ -199,6 +205,12 @@ public final class LwM2mService {
         return presence.isSleeping(registration);
     }
 
+    /** Sends a request without waiting; exactly one of the callbacks is run, on any thread. */
+    public <T extends LwM2mResponse> void send(Registration registration, DownlinkDeviceManagementRequest<T> request,
+            Transmission transmission, ResponseCallback<T> answered, ErrorCallback failed) {
+        server.send(registration, request, transmission, transmission.timeoutMillis(), answered, failed);
+    }
+
     /** Sets a device's awake window; see {@link PresenceService#setWindow}. */
     public void setAwakeWindow(String endpoint, int seconds) throws IOException {
         presence.setWindow(endpoint, seconds);
@@ -212,7 +224,7 @@ public final class LwM2mService {
         String certificate = registration == null ? null
                 : registration.getCustomRegistrationData().get(EndpointAuthorizer.CERTIFICATE);
         boolean stillGood = after != null && after.mode() == before.mode()
-                && (after.mode() != Credential.Mode.PSK || after.equals(before))
+                && (after.equals(before) || after.mode() != Credential.Mode.PSK && after.mode() != Credential.Mode.RPK)
                 && (certificate == null || after.accepts(certificate));
         endConnections(before, after);
         if (registration != null && !stillGood) {
@@ -227,6 +239,9 @@ public final class LwM2mService {
             connector.startTerminateConnectionsForPrincipal(principal -> {
                 if (principal instanceof PreSharedKeyIdentity psk) {
                     return !sameKey && psk.getIdentity().equals(before.pskIdentity());
+                }
+                if (principal instanceof RawPublicKeyIdentity rpk) {
+                    return !sameKey && rpk.getKey().equals(before.publicKey());
                 }
                 X509Certificate certificate = PeerIdentities.certificate(principal);
                 if (certificate == null || !before.endpoint().equals(PeerIdentities.commonName(certificate))) {

@@ -105,8 +105,16 @@ final class Call {
         answer(200, "application/json", Json.bytes(writer));
     }
 
+    void json(int status, byte[] body) {
+        answer(status, "application/json", body);
+    }
+
     void text(int status, String message) {
         answer(status, "text/plain; charset=utf-8", message.getBytes(StandardCharsets.UTF_8));
+    }
+
+    void content(String type, byte[] body) {
+        answer(200, type, body);
     }
 
     void empty(int status) {

@@ -13,14 +13,12 @@ import org.eclipse.leshan.core.link.attributes.InvalidAttributeException;
 import org.eclipse.leshan.core.link.lwm2m.attributes.DefaultLwM2mAttributeParser;
 import org.eclipse.leshan.core.link.lwm2m.attributes.LwM2mAttributeParser;
 import org.eclipse.leshan.core.link.lwm2m.attributes.LwM2mAttributeSet;
-import org.eclipse.leshan.core.node.InvalidLwM2mPathException;
 import org.eclipse.leshan.core.node.LwM2mChildNode;
 import org.eclipse.leshan.core.node.LwM2mNode;
 import org.eclipse.leshan.core.node.LwM2mObjectInstance;
 import org.eclipse.leshan.core.node.LwM2mPath;
 import org.eclipse.leshan.core.node.LwM2mResource;
 import org.eclipse.leshan.core.node.LwM2mSingleResource;
-import org.eclipse.leshan.core.node.codec.CodecException;
 import org.eclipse.leshan.core.observation.CompositeObservation;
 import org.eclipse.leshan.core.observation.SingleObservation;
 import org.eclipse.leshan.core.request.CancelCompositeObservationRequest;
@@ -40,37 +38,28 @@ import org.eclipse.leshan.core.request.WriteCompositeRequest;
 import org.eclipse.leshan.core.request.WriteRequest;
 import org.eclipse.leshan.core.request.WriteRequest.Mode;
 import org.eclipse.leshan.core.request.exception.InvalidRequestException;
-import org.eclipse.leshan.core.request.exception.InvalidResponseException;
-import org.eclipse.leshan.core.request.exception.RequestCanceledException;
-import org.eclipse.leshan.core.request.exception.RequestRejectedException;
-import org.eclipse.leshan.core.request.exception.TimeoutException;
 import org.eclipse.leshan.core.response.LwM2mResponse;
 import org.eclipse.leshan.server.observation.ObservationService;
 import org.eclipse.leshan.server.registration.Registration;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 
 import flownexus.leshan.coap.LwM2mService;
-import flownexus.leshan.events.LogText;
 import flownexus.leshan.json.Json;
 import flownexus.leshan.json.NodeReader;
+import flownexus.leshan.requests.RequestService;
 
-/** {@code /api/clients}: registrations, and requests to devices. Nothing here waits: answers are written when they come. */
+/** {@code /api/clients}: registrations, and what is asked of devices, made into requests. Nothing here waits. */
 final class DeviceApi {
 
-    private static final Logger LOG = LoggerFactory.getLogger(DeviceApi.class);
-
-    private static final long DEFAULT_TIMEOUT_MILLIS = 5000;
-    private static final long MAX_TIMEOUT_SECONDS = 7 * 24 * 3600;
-
     private final LwM2mService lwm2m;
+    private final RequestSender sender;
     private final LwM2mAttributeParser attributes = new DefaultLwM2mAttributeParser();
 
-    DeviceApi(LwM2mService lwm2m) {
+    DeviceApi(LwM2mService lwm2m, RequestService requests) {
         this.lwm2m = lwm2m;
+        this.sender = new RequestSender(lwm2m, requests);
     }
 
     void handle(Call call) {
@@ -88,12 +77,16 @@ final class DeviceApi {
             call.withBody(body -> setAwakeWindow(call, endpoint, body));
             return;
         }
-        Registration registration = lwm2m.registration(endpoint);
-        if (registration == null) {
-            call.text(400, "No registered client with id '" + endpoint + "'");
-            return;
-        }
         guarded(call, () -> {
+            // before all else: its device may have gone meanwhile
+            if (!rest.isEmpty() && sender.isRepeated(call)) {
+                return;
+            }
+            Registration registration = lwm2m.registration(endpoint);
+            if (registration == null) {
+                call.text(400, "No registered client with id '" + endpoint + "'");
+                return;
+            }
             switch (call.method()) {
             case "GET" -> get(call, registration, rest);
             case "PUT" -> put(call, registration, rest);
@@ -296,48 +289,14 @@ final class DeviceApi {
     /** @param onSuccess runs if the device did it, before the caller is told */
     private <T extends LwM2mResponse> void send(Call call, Registration registration,
             DownlinkDeviceManagementRequest<T> request, Runnable onSuccess) {
-        if (lwm2m.isSleeping(registration)) {
-            call.text(504, "Request timeout: the device is sleeping");
-            return;
-        }
-        lwm2m.leshan().send(registration, request, timeout(call), response -> guarded(call, () -> {
-            if (response.isSuccess()) {
-                onSuccess.run();
-            }
-            call.json(json -> ResponseWriter.write(json, response));
-        }), error -> failed(call, error));
+        sender.send(call, registration, request, onSuccess);
     }
 
     private static void guarded(Call call, Runnable action) {
         try {
             action.run();
         } catch (RuntimeException e) {
-            failed(call, e);
-        }
-    }
-
-    private static void failed(Call call, Exception error) {
-        String message = error.getMessage();
-        LOG.debug("{} {}", call.method(), call.request.getHttpURI(), error);
-        if (error instanceof TimeoutException) {
-            call.text(504, "Request timeout");
-        } else if (error instanceof InvalidLwM2mPathException
-                || error.getCause() instanceof InvalidLwM2mPathException) {
-            Throwable path = error instanceof InvalidLwM2mPathException ? error : error.getCause();
-            call.text(400, "Invalid path: " + path.getMessage());
-        } else if (error instanceof InvalidRequestException || error instanceof CodecException
-                || error instanceof IllegalArgumentException) {
-            call.text(400, "Invalid request: " + message);
-        } else if (error instanceof RequestRejectedException) {
-            call.text(500, "Request rejected: " + message);
-        } else if (error instanceof RequestCanceledException) {
-            call.text(500, "Request cancelled: " + message);
-        } else if (error instanceof InvalidResponseException) {
-            call.text(500, "Invalid Response: " + message);
-        } else {
-            LOG.warn("{} {}: {}", call.method(), LogText.of(String.valueOf(call.request.getHttpURI())),
-                    LogText.of(error.toString()));
-            call.text(500, "Unexpected exception: " + message);
+            Failure.of(e).answer(call);
         }
     }
 
@@ -372,17 +331,5 @@ final class DeviceApi {
             throw new InvalidRequestException("unknown %s '%s'", parameter, name);
         }
         return format;
-    }
-
-    private static long timeout(Call call) {
-        String text = call.query.get("timeout");
-        if (text == null) {
-            return DEFAULT_TIMEOUT_MILLIS;
-        }
-        if (!text.matches("[0-9]{1,9}")) {
-            throw new InvalidRequestException("timeout must be a whole number of seconds");
-        }
-        long seconds = Long.parseLong(text);
-        return Math.max(1, Math.min(seconds, MAX_TIMEOUT_SECONDS)) * 1000;
     }
 }

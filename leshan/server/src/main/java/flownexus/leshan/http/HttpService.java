@@ -27,6 +27,8 @@ import org.eclipse.jetty.util.thread.QueuedThreadPool;
 import flownexus.leshan.StartException;
 import flownexus.leshan.coap.LwM2mService;
 import flownexus.leshan.events.EventLog;
+import flownexus.leshan.models.ModelStore;
+import flownexus.leshan.requests.RequestService;
 import flownexus.leshan.security.CredentialStore;
 
 /** The HTTP side: one connector, one token, and the routes. */
@@ -44,19 +46,25 @@ public final class HttpService {
     private final DeviceApi devices;
     private final SecurityApi security;
     private final ObjectSpecApi objectSpecs;
+    private final RequestApi requests;
+    private final ModelApi models;
+    private final DemoPages pages = new DemoPages();
     private final EventStreams streams;
     private final ExecutorService streamExecutor;
 
     /** @param token that every call must carry, or null for none */
     public HttpService(InetSocketAddress address, String token, LwM2mService lwm2m, CredentialStore credentials,
-            X509Certificate certificate, EventLog events, ScheduledExecutorService timer) {
+            ModelStore models, RequestService requests, X509Certificate certificate, EventLog events,
+            ScheduledExecutorService timer) {
         this.address = address;
         this.tokenHash = token == null ? null : sha256(token);
         this.lwm2m = lwm2m;
         this.events = events;
-        this.devices = new DeviceApi(lwm2m);
+        this.devices = new DeviceApi(lwm2m, requests);
         this.security = new SecurityApi(lwm2m, credentials, certificate);
         this.objectSpecs = new ObjectSpecApi(lwm2m);
+        this.models = new ModelApi(models);
+        this.requests = new RequestApi(requests);
         this.streamExecutor = Executors.newFixedThreadPool(STREAM_THREADS, task -> new Thread(task, "event-streams"));
         this.streams = new EventStreams(events, streamExecutor, timer);
 
@@ -66,7 +74,7 @@ public final class HttpService {
         HttpConfiguration configuration = new HttpConfiguration();
         configuration.setSendServerVersion(false);
         configuration.setSendDateHeader(false);
-        // endpoint names may hold anything: paths are split here, before they are decoded, and no file is served
+        // endpoint names may hold anything: paths are split here, before they are decoded, and no file of the disk is served
         configuration.setUriCompliance(UriCompliance.UNSAFE);
         connector = new ServerConnector(server, 1, 1, new HttpConnectionFactory(configuration));
         connector.setHost(address.getAddress().getHostAddress());
@@ -123,7 +131,8 @@ public final class HttpService {
             Call call;
             List<String> path;
             try {
-                path = RawPath.segments(request.getHttpURI().getPath());
+                String raw = request.getHttpURI().getPath();
+                path = "/".equals(raw) ? List.of() : RawPath.segments(raw);
                 call = new Call(request, response, callback, path.size() < 2 ? List.of() : path.subList(2, path.size()),
                         RawPath.query(request.getHttpURI().getQuery()));
             } catch (IllegalArgumentException e) {
@@ -140,13 +149,18 @@ public final class HttpService {
                 call.text(401, "a valid bearer token is required");
                 return true;
             }
-            String area = path.size() >= 2 && path.get(0).equals("api") ? path.get(1) : "";
-            switch (area) {
+            if (path.isEmpty() || !path.get(0).equals("api")) {
+                pages.handle(call, path);
+                return true;
+            }
+            switch (path.size() == 1 ? "" : path.get(1)) {
             case "clients" -> devices.handle(call);
             case "event" -> streams.handle(call);
             case "security" -> security.handleSecurity(call);
             case "server" -> security.handleServer(call);
             case "objectspecs" -> objectSpecs.handle(call);
+            case "models" -> models.handle(call);
+            case "requests" -> requests.handle(call);
             default -> call.text(404, "Not found");
             }
             return true;

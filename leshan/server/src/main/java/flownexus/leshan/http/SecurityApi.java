@@ -25,6 +25,9 @@ import flownexus.leshan.security.CredentialStore;
 /** {@code /api/security} and {@code /api/server}: who may connect, where to, and what the server proves itself with. */
 final class SecurityApi {
 
+    private static final String SECURED = "securedEndpointPort";
+    private static final String UNSECURED = "unsecuredEndpointPort";
+
     private final LwM2mService lwm2m;
     private final CredentialStore credentials;
     private final X509Certificate certificate;
@@ -65,10 +68,33 @@ final class SecurityApi {
         call.json(json -> {
             json.writeStartArray();
             for (Credential credential : credentials.all()) {
-                json.writeTree(credential.toJson(false));
+                json.writeTree(listed(credential));
             }
             json.writeEndArray();
         });
+    }
+
+    /** Without keys; as in the contract, and beside it as the demo server's pages (2.0.0-M4) read it. */
+    private static ObjectNode listed(Credential credential) {
+        ObjectNode json = credential.toJson(false);
+        switch (credential.mode()) {
+        case PSK -> json.putObject("psk").put("identity", credential.pskIdentity());
+        case RPK -> json.set("rpk", json.at("/tls/details").deepCopy());
+        case X509 -> json.put("x509", true);
+        case NOSEC -> {
+            // those pages know of no such entry, and show it as unsupported
+        }
+        }
+        return json;
+    }
+
+    /** A body of the older shape cannot name certificates: those that are pinned stay so. */
+    private Credential parsed(JsonNode json) {
+        Credential credential = Credential.parse(json);
+        Credential before = credentials.byEndpoint(credential.endpoint());
+        boolean unpins = !json.has("tls") && before != null && credential.mode() == Credential.Mode.X509
+                && before.mode() == Credential.Mode.X509;
+        return unpins ? before : credential;
     }
 
     private void put(Call call, byte[] body) {
@@ -78,7 +104,7 @@ final class SecurityApi {
             array = json.isArray();
             List<Credential> parsed = new ArrayList<>();
             for (JsonNode each : array ? json : List.of(json)) {
-                parsed.add(Credential.parse(each));
+                parsed.add(parsed(each));
             }
             credentials.put(parsed);
         } catch (JsonProcessingException e) {
@@ -119,6 +145,10 @@ final class SecurityApi {
     }
 
     private void endpoints(Call call) {
+        if ("ports".equals(call.query.get("shape"))) {
+            ports(call);
+            return;
+        }
         ArrayNode list = Json.MAPPER.createArrayNode();
         for (LwM2mServerEndpoint endpoint : lwm2m.leshan().getEndpoints()) {
             EndpointUri uri = endpoint.getURI();
@@ -128,6 +158,19 @@ final class SecurityApi {
             each.put("description", endpoint.getDescription());
         }
         call.json(json -> json.writeTree(list));
+    }
+
+    /** As before M5: the first port of each kind. What is not open says so where those pages show the port. */
+    private void ports(Call call) {
+        ObjectNode ports = Json.MAPPER.createObjectNode().put(UNSECURED, "(not open)").put(SECURED, "(not open)");
+        for (LwM2mServerEndpoint endpoint : lwm2m.leshan().getEndpoints()) {
+            EndpointUri uri = endpoint.getURI();
+            String name = uri.getScheme().equals("coaps") ? SECURED : UNSECURED;
+            if (!ports.get(name).isInt()) {
+                ports.put(name, uri.getPort());
+            }
+        }
+        call.json(json -> json.writeTree(ports));
     }
 
     private void serverSecurity(Call call) {

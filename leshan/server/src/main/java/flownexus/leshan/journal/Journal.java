@@ -9,6 +9,8 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
+import java.time.Duration;
+import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
@@ -54,6 +56,7 @@ public final class Journal implements Closeable {
 
     private final Path folder;
     private final long maxBytes;
+    private final Duration maxAge;
     private final long segmentBytes;
     private final String id;
     private final NavigableMap<Long, Segment> segments = new TreeMap<>();
@@ -84,6 +87,16 @@ public final class Journal implements Closeable {
      * @throws IOException if the folder cannot be written
      */
     public static Journal open(Path folder, long maxBytes) throws IOException {
+        return open(folder, maxBytes, null);
+    }
+
+    /**
+     * As above, and what has become too old goes too.
+     *
+     * @param maxAge how long an entry is kept at least, as long as the size allows; a file goes as a whole, and the newest
+     *        stays. Null for ever
+     */
+    public static Journal open(Path folder, long maxBytes, Duration maxAge) throws IOException {
         Files.createDirectories(folder,
                 PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
         NavigableMap<Long, Segment> segments;
@@ -98,7 +111,7 @@ public final class Journal implements Closeable {
             LOG.error("the journal cannot be read ({}): set aside as {}, a new one begins", e.getMessage(), aside);
             segments = new TreeMap<>();
         }
-        return new Journal(folder, maxBytes, segments);
+        return new Journal(folder, maxBytes, maxAge, segments);
     }
 
     private static NavigableMap<Long, Segment> recover(Path folder) throws IOException {
@@ -123,9 +136,11 @@ public final class Journal implements Closeable {
         return segments;
     }
 
-    private Journal(Path folder, long maxBytes, NavigableMap<Long, Segment> recovered) throws IOException {
+    private Journal(Path folder, long maxBytes, Duration maxAge, NavigableMap<Long, Segment> recovered)
+            throws IOException {
         this.folder = folder;
         this.maxBytes = maxBytes;
+        this.maxAge = maxAge;
         this.segmentBytes = Math.max(16 << 10, Math.min(MAX_SEGMENT_BYTES, maxBytes / 8));
         segments.putAll(recovered);
         if (segments.isEmpty()) {
@@ -402,7 +417,7 @@ public final class Journal implements Closeable {
             Segment oldest;
             synchronized (segments) {
                 long bytes = segments.values().stream().mapToLong(Segment::end).sum();
-                if (bytes <= maxBytes || segments.size() < 2) {
+                if (segments.size() < 2 || bytes <= maxBytes && !isTooOld(segments.firstEntry().getValue())) {
                     return;
                 }
                 oldest = segments.pollFirstEntry().getValue();
@@ -420,6 +435,17 @@ public final class Journal implements Closeable {
                 }
                 return;
             }
+        }
+    }
+
+    /** By the time of its last entry, which is when the file was last written. */
+    private boolean isTooOld(Segment segment) {
+        try {
+            return maxAge != null
+                    && Files.getLastModifiedTime(segment.file).toInstant().isBefore(Instant.now().minus(maxAge));
+        } catch (IOException e) {
+            LOG.debug("the age of {} is unknown", segment.file, e);
+            return false;
         }
     }
 

@@ -2,6 +2,8 @@ package flownexus.leshan.json;
 
 import java.math.BigInteger;
 import java.nio.charset.StandardCharsets;
+import java.time.OffsetDateTime;
+import java.time.format.DateTimeParseException;
 import java.util.ArrayList;
 import java.util.Date;
 import java.util.HexFormat;
@@ -31,7 +33,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 
 /**
  * JSON as LwM2M nodes, with the path they are for. {@code kind} may be missing where the fields tell it, {@code id} where the
- * path tells it, {@code type} where the object's model does.
+ * path tells it, {@code type} where the object's model does. Ids and values may be text, as the demo server's pages send them
+ * (a BOOLEAN as {@code "true"}, a TIME as ISO 8601, an OBJLNK as {@code "3:0"}).
  */
 public final class NodeReader {
 
@@ -109,6 +112,9 @@ public final class NodeReader {
         if (id.isInt()) {
             return id.intValue();
         }
+        if (id.isTextual() && id.textValue().matches("[0-9]{1,5}")) {
+            return Integer.parseInt(id.textValue());
+        }
         if (fromPath == null || !id.isMissingNode()) {
             throw new IllegalArgumentException("Missing id");
         }
@@ -153,7 +159,8 @@ public final class NodeReader {
             case STRING:
                 return require(json.isTextual(), json, type).textValue();
             case BOOLEAN:
-                return require(json.isBoolean(), json, type).booleanValue();
+                boolean named = json.isTextual() && json.textValue().matches("true|false");
+                return require(json.isBoolean() || named, json, type).asBoolean();
             case INTEGER:
                 return json.isTextual() ? Long.parseLong(json.textValue())
                         : require(json.canConvertToLong() && json.canConvertToExactIntegral(), json, type).longValue();
@@ -165,11 +172,15 @@ public final class NodeReader {
                         : require(json.isNumber(), json, type).doubleValue();
                 return finite(number, json, type);
             case TIME:
-                return new Date(json.isTextual() ? Long.parseLong(json.textValue())
-                        : require(json.canConvertToLong() && json.canConvertToExactIntegral(), json, type).longValue());
+                return json.isTextual() ? time(json.textValue())
+                        : new Date(require(json.canConvertToLong() && json.canConvertToExactIntegral(), json, type)
+                                .longValue());
             case OPAQUE:
                 return HexFormat.of().parseHex(require(json.isTextual(), json, type).textValue());
             case OBJLNK:
+                if (json.isTextual() && json.textValue().matches("[0-9]{1,5}:[0-9]{1,5}")) {
+                    return ObjectLink.decodeFromString(json.textValue());
+                }
                 boolean complete = json.path("objectId").isInt() && json.path("objectInstanceId").isInt();
                 require(complete, json, type);
                 return new ObjectLink(json.get("objectId").intValue(), json.get("objectInstanceId").intValue());
@@ -179,11 +190,17 @@ public final class NodeReader {
             default:
                 throw new IllegalArgumentException("Type " + type + " cannot be written");
             }
-        } catch (NumberFormatException e) {
+        } catch (NumberFormatException | DateTimeParseException e) {
             throw new IllegalArgumentException(shown(json) + " is not a valid " + type, e);
         } catch (LinkParseException e) {
             throw new IllegalArgumentException("Invalid Links: " + e.getMessage(), e);
         }
+    }
+
+    /** @throws DateTimeParseException if it is neither milliseconds nor ISO 8601 */
+    private static Date time(String text) {
+        return text.matches("-?[0-9]+") ? new Date(Long.parseLong(text))
+                : Date.from(OffsetDateTime.parse(text).toInstant());
     }
 
     private static double finite(double number, JsonNode json, Type type) {

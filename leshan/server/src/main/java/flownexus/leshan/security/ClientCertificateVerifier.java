@@ -2,6 +2,7 @@ package flownexus.leshan.security;
 
 import java.net.InetSocketAddress;
 import java.security.GeneralSecurityException;
+import java.security.PublicKey;
 import java.security.cert.CertPath;
 import java.security.cert.CertPathValidator;
 import java.security.cert.CertPathValidatorException;
@@ -33,7 +34,10 @@ import org.eclipse.californium.scandium.util.ServerNames;
 import flownexus.leshan.coap.PeerIdentities;
 import flownexus.leshan.security.Refusals.Refusal;
 
-/** Accepts clients' X.509 certificates that our anchors have issued for clients, and says why it refuses others. */
+/**
+ * Accepts clients' X.509 certificates that our anchors have issued for clients, and the raw public keys that are provisioned;
+ * says why it refuses others.
+ */
 public final class ClientCertificateVerifier implements CertificateVerifier {
 
     private static final String CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
@@ -60,7 +64,7 @@ public final class ClientCertificateVerifier implements CertificateVerifier {
 
     @Override
     public List<CertificateType> getSupportedCertificateTypes() {
-        return List.of(CertificateType.X_509);
+        return List.of(CertificateType.X_509, CertificateType.RAW_PUBLIC_KEY);
     }
 
     @Override
@@ -79,8 +83,11 @@ public final class ClientCertificateVerifier implements CertificateVerifier {
             CertificateMessage message) {
         CertPath path = message.getCertificateChain();
         if (path == null) {
-            return refused(connection, peer, null, "raw public key (only X.509 certificates and PSK are accepted)",
-                    AlertDescription.UNSUPPORTED_CERTIFICATE);
+            PublicKey key = message.getPublicKey();
+            return key != null && credentials.byPublicKey(key) != null
+                    ? new CertificateVerificationResult(connection, key, null)
+                    : refused(connection, peer, null, "raw public key that is not provisioned",
+                            AlertDescription.BAD_CERTIFICATE);
         }
         List<X509Certificate> chain = path.getCertificates().stream().map(X509Certificate.class::cast).toList();
         if (chain.isEmpty()) {

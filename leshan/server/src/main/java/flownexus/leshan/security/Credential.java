@@ -1,5 +1,9 @@
 package flownexus.leshan.security;
 
+import java.security.GeneralSecurityException;
+import java.security.KeyFactory;
+import java.security.PublicKey;
+import java.security.spec.X509EncodedKeySpec;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
@@ -18,14 +22,16 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
  * @param mode what it uses
  * @param pskIdentity for PSK, else null
  * @param pskKey for PSK, else null
+ * @param publicKey for a raw public key, else null
  * @param certificates for X.509: SHA-256 of the certificates (DER) that are accepted, in lower-case hexadecimal; empty for
  *        any with the endpoint as its common name
  */
-public record Credential(String endpoint, Mode mode, String pskIdentity, byte[] pskKey, List<String> certificates) {
+public record Credential(String endpoint, Mode mode, String pskIdentity, byte[] pskKey, PublicKey publicKey,
+        List<String> certificates) {
 
-    /** X.509 certificate, pre-shared key, or plain CoAP without any proof. */
+    /** X.509 certificate, pre-shared key, raw public key, or plain CoAP without any proof. */
     public enum Mode {
-        X509, PSK, NOSEC;
+        X509, PSK, RPK, NOSEC;
 
         String text() {
             return name().toLowerCase(Locale.ROOT);
@@ -33,7 +39,8 @@ public record Credential(String endpoint, Mode mode, String pskIdentity, byte[] 
     }
 
     /**
-     * Reads {@code {"endpoint":…,"tls":{"mode":"x509"|"psk"|"nosec","details":{…},"certificates":[…]}}}.
+     * Reads {@code {"endpoint":…,"tls":{"mode":"x509"|"psk"|"rpk"|"nosec","details":{…},"certificates":[…]}}}, and what the
+     * demo server took before M5: {@code "psk":{…}}, {@code "rpk":{…}} or {@code "x509":true} in place of {@code "tls"}.
      *
      * @throws IllegalArgumentException with one line that says what is wrong
      */
@@ -42,16 +49,16 @@ public record Credential(String endpoint, Mode mode, String pskIdentity, byte[] 
             throw new IllegalArgumentException("a credential must be a JSON object");
         }
         String endpoint = text(json, "endpoint", "Missing endpoint");
-        JsonNode tls = json.path("tls");
+        JsonNode tls = json.has("tls") ? json.get("tls") : older(json);
         if (!tls.isObject()) {
             throw new IllegalArgumentException("tls field should be a json object");
         }
-        String mode = text(tls, "mode", "Missing mode (x509, psk or nosec)");
+        String mode = text(tls, "mode", "Missing mode (x509, psk, rpk or nosec)");
         switch (mode) {
         case "x509":
-            return new Credential(endpoint, Mode.X509, null, null, certificates(tls.path("certificates")));
+            return new Credential(endpoint, Mode.X509, null, null, null, certificates(tls.path("certificates")));
         case "nosec":
-            return new Credential(endpoint, Mode.NOSEC, null, null, List.of());
+            return new Credential(endpoint, Mode.NOSEC, null, null, null, List.of());
         case "psk":
             JsonNode details = tls.path("details");
             String identity = text(details, "identity", "Missing PSK identity");
@@ -64,11 +71,31 @@ public record Credential(String endpoint, Mode mode, String pskIdentity, byte[] 
             if (key.length == 0) {
                 throw new IllegalArgumentException("Missing PSK key");
             }
-            return new Credential(endpoint, Mode.PSK, identity, key, List.of());
+            return new Credential(endpoint, Mode.PSK, identity, key, null, List.of());
         case "rpk":
-            throw new IllegalArgumentException("raw public keys are not accepted here: use x509 or psk");
+            return new Credential(endpoint, Mode.RPK, null, null,
+                    publicKey(text(tls.path("details"), "key", "Missing public key")), List.of());
         default:
-            throw new IllegalArgumentException("unknown mode '" + mode + "': use x509, psk or nosec");
+            throw new IllegalArgumentException("unknown mode '" + mode + "': use x509, psk, rpk or nosec");
+        }
+    }
+
+    private static JsonNode older(JsonNode json) {
+        ObjectNode tls = JsonNodeFactory.instance.objectNode();
+        for (String mode : List.of("psk", "rpk")) {
+            if (json.path(mode).isObject()) {
+                return tls.put("mode", mode).set("details", json.get(mode));
+            }
+        }
+        return json.path("x509").asBoolean() ? tls.put("mode", "x509") : json.path("tls");
+    }
+
+    private static PublicKey publicKey(String hex) {
+        try {
+            return KeyFactory.getInstance("EC").generatePublic(new X509EncodedKeySpec(HexFormat.of().parseHex(hex)));
+        } catch (IllegalArgumentException | GeneralSecurityException e) {
+            throw new IllegalArgumentException(
+                    "key parameter must be an elliptic curve public key: SubjectPublicKeyInfo (DER) in hexadecimal", e);
         }
     }
 
@@ -112,6 +139,9 @@ public record Credential(String endpoint, Mode mode, String pskIdentity, byte[] 
             if (secret) {
                 details.put("key", HexFormat.of().formatHex(pskKey));
             }
+        }
+        if (mode == Mode.RPK) {
+            tls.putObject("details").put("key", HexFormat.of().formatHex(publicKey.getEncoded()));
         }
         if (!certificates.isEmpty()) {
             ArrayNode hashes = tls.putArray("certificates");

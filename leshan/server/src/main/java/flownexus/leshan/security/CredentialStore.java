@@ -3,6 +3,7 @@ package flownexus.leshan.security;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.PublicKey;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
@@ -34,6 +35,7 @@ public final class CredentialStore {
     private final List<Listener> listeners = new ArrayList<>();
     private volatile Map<String, Credential> byEndpoint = Map.of();
     private volatile Map<String, Credential> byPskIdentity = Map.of();
+    private volatile Map<PublicKey, Credential> byPublicKey = Map.of();
 
     /**
      * Loads the file if there is one.
@@ -69,6 +71,10 @@ public final class CredentialStore {
         return byPskIdentity.get(identity);
     }
 
+    public Credential byPublicKey(PublicKey key) {
+        return byPublicKey.get(key);
+    }
+
     public boolean isEmpty() {
         return byEndpoint.isEmpty();
     }
@@ -81,7 +87,7 @@ public final class CredentialStore {
     /**
      * Adds or replaces credentials, all or none of them.
      *
-     * @throws IllegalArgumentException if a PSK identity belongs to another endpoint
+     * @throws IllegalArgumentException if a PSK identity or a public key belongs to another endpoint
      * @throws IOException if they cannot be written; then nothing has changed
      */
     public synchronized void put(List<Credential> credentials) throws IOException {
@@ -110,7 +116,8 @@ public final class CredentialStore {
         if (next.equals(before)) {
             return;
         }
-        checkPskIdentities(next);
+        pskIdentities(next);
+        publicKeys(next);
         ArrayNode json = Json.MAPPER.createArrayNode();
         next.values().forEach(credential -> json.add(credential.toJson(true)));
         FileStore.replace(file, Json.MAPPER.writeValueAsBytes(json));
@@ -126,11 +133,26 @@ public final class CredentialStore {
     }
 
     private void use(Map<String, Credential> credentials) {
-        byPskIdentity = checkPskIdentities(credentials);
+        byPskIdentity = pskIdentities(credentials);
+        byPublicKey = publicKeys(credentials);
         byEndpoint = credentials;
     }
 
-    private static Map<String, Credential> checkPskIdentities(Map<String, Credential> credentials) {
+    private static Map<PublicKey, Credential> publicKeys(Map<String, Credential> credentials) {
+        Map<PublicKey, Credential> byKey = new HashMap<>();
+        for (Credential credential : credentials.values()) {
+            if (credential.mode() == Credential.Mode.RPK) {
+                Credential other = byKey.put(credential.publicKey(), credential);
+                if (other != null) {
+                    throw new IllegalArgumentException("the public key of " + credential.endpoint()
+                            + " is already used by " + other.endpoint());
+                }
+            }
+        }
+        return byKey;
+    }
+
+    private static Map<String, Credential> pskIdentities(Map<String, Credential> credentials) {
         Map<String, Credential> byIdentity = new HashMap<>();
         for (Credential credential : credentials.values()) {
             if (credential.mode() == Credential.Mode.PSK) {

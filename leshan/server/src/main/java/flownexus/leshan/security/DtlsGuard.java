@@ -96,7 +96,7 @@ public final class DtlsGuard extends SessionAdapter implements PskStore {
             return null;
         }
         if (message.contains("client certificate type")) {
-            return Refusal.of(peer, "raw public key (only X.509 certificates and PSK are accepted)").alert(alert);
+            return Refusal.of(peer, "no client certificate of a type that is accepted (X.509 or raw public key)").alert(alert);
         }
         if (message.contains("Certificate required")) {
             return Refusal.of(peer, "no client certificate (the device has none, or none that it may use here)").alert(alert);

@@ -14,6 +14,7 @@ import org.eclipse.leshan.core.peer.IpPeer;
 import org.eclipse.leshan.core.peer.LwM2mIdentity;
 import org.eclipse.leshan.core.peer.LwM2mPeer;
 import org.eclipse.leshan.core.peer.PskIdentity;
+import org.eclipse.leshan.core.peer.RpkIdentity;
 import org.eclipse.leshan.core.peer.X509Identity;
 import org.eclipse.leshan.core.request.RegisterRequest;
 import org.eclipse.leshan.core.request.UpdateRequest;
@@ -107,8 +108,17 @@ public final class EndpointAuthorizer implements Authorizer {
             return psk.getPskIdentity().equals(credential.pskIdentity()) ? null
                     : "PSK identity belongs to another endpoint";
         }
+        if (identity instanceof RpkIdentity rpk) {
+            if (credential == null) {
+                return "endpoint is not provisioned";
+            }
+            if (credential.mode() != Credential.Mode.RPK) {
+                return "endpoint is provisioned for " + credential.mode().text() + ", not for a raw public key";
+            }
+            return rpk.getPublicKey().equals(credential.publicKey()) ? null : "raw public key belongs to another endpoint";
+        }
         if (identity.isSecure()) {
-            return "raw public key (only X.509 certificates and PSK are accepted)";
+            return "unknown kind of identity";
         }
         if (credential == null) {
             return lab ? null : "plain CoAP: endpoint is not provisioned";

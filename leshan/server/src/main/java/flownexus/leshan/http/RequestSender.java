@@ -1,0 +1,195 @@
+package flownexus.leshan.http;
+
+import java.util.List;
+import java.util.Locale;
+
+import org.eclipse.leshan.core.node.LwM2mPath;
+import org.eclipse.leshan.core.request.CompositeDownlinkRequest;
+import org.eclipse.leshan.core.request.DownlinkDeviceManagementRequest;
+import org.eclipse.leshan.core.request.SimpleDownlinkRequest;
+import org.eclipse.leshan.core.request.exception.InvalidRequestException;
+import org.eclipse.leshan.core.request.exception.RequestCanceledException;
+import org.eclipse.leshan.core.request.exception.TimeoutException;
+import org.eclipse.leshan.core.response.LwM2mResponse;
+import org.eclipse.leshan.server.registration.Registration;
+
+import flownexus.leshan.coap.LwM2mService;
+import flownexus.leshan.coap.Transmission;
+import flownexus.leshan.requests.Job;
+import flownexus.leshan.requests.RequestService;
+import flownexus.leshan.requests.Target;
+
+/**
+ * Sends requests to devices and answers who asked: with the device's answer when it comes or, with
+ * {@code Prefer: respond-async} (RFC 7240, 4.1), at once with the record of a request that outlives the call.
+ */
+final class RequestSender {
+
+    private static final long DEFAULT_TIMEOUT_MILLIS = 5000;
+    private static final long MAX_TIMEOUT_SECONDS = 7 * 24 * 3600;
+    private static final String REQUEST_ID = "Request-Id";
+
+    private final LwM2mService lwm2m;
+    private final RequestService requests;
+
+    RequestSender(LwM2mService lwm2m, RequestService requests) {
+        this.lwm2m = lwm2m;
+        this.requests = requests;
+    }
+
+    /**
+     * Answers a call whose request was accepted before: nothing new starts.
+     *
+     * @return false if it is another
+     * @throws InvalidRequestException if the answer is to come later and the call names no usable id
+     */
+    boolean isRepeated(Call call) {
+        if (!isAsynchronous(call)) {
+            return false;
+        }
+        RequestService.Found found = requests.find(requestId(call));
+        if (found != null) {
+            answer(call, found);
+        }
+        return found != null;
+    }
+
+    /** @param onSuccess runs if the device did it, before the caller is told */
+    <T extends LwM2mResponse> void send(Call call, Registration registration, DownlinkDeviceManagementRequest<T> request,
+            Runnable onSuccess) {
+        boolean asynchronous = isAsynchronous(call);
+        Transmission transmission = new Transmission(registration, timeoutMillis(call));
+        if (lwm2m.isSleeping(registration)) {
+            if (asynchronous) {
+                call.text(409, "SLEEPING: the device is asleep; ask again when it is awake");
+            } else {
+                call.text(504, "Request timeout: the device is sleeping");
+            }
+        } else if (!asynchronous) {
+            lwm2m.send(registration, request, transmission, response -> {
+                try {
+                    if (response.isSuccess()) {
+                        onSuccess.run();
+                    }
+                    call.json(json -> ResponseWriter.write(json, response));
+                } catch (RuntimeException e) {
+                    Failure.of(e).answer(call);
+                }
+            }, error -> Failure.of(error).answer(call));
+        } else if (requests.refuses()) {
+            call.text(503, "no request can be accepted now: the disk takes nothing, or the server ends");
+        } else {
+            requests.accept(requestId(call), target(registration, request),
+                    new DeviceJob<>(registration, request, transmission, onSuccess), found -> answer(call, found));
+        }
+    }
+
+    private static void answer(Call call, RequestService.Found found) {
+        call.json(found.ended() ? 200 : 202, found.record());
+    }
+
+    private static Target target(Registration registration, DownlinkDeviceManagementRequest<?> request) {
+        if (request instanceof CompositeDownlinkRequest<?> composite) {
+            return new Target(registration.getEndpoint(), "", composite.getPaths().stream().map(LwM2mPath::toString)
+                    .toList());
+        }
+        return new Target(registration.getEndpoint(), ((SimpleDownlinkRequest<?>) request).getPath().toString(), List.of());
+    }
+
+    private static boolean isAsynchronous(Call call) {
+        for (String preference : call.request.getHeaders().getCSV("Prefer", false)) {
+            if (preference.split(";", 2)[0].strip().toLowerCase(Locale.ROOT).equals("respond-async")) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private static String requestId(Call call) {
+        String id = call.request.getHeaders().get(REQUEST_ID);
+        if (!RequestService.isId(id)) {
+            throw new InvalidRequestException(
+                    "Prefer: respond-async needs a header Request-Id of 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'");
+        }
+        return id;
+    }
+
+    private static long timeoutMillis(Call call) {
+        String text = call.query.get("timeout");
+        if (text == null) {
+            return DEFAULT_TIMEOUT_MILLIS;
+        }
+        if (!text.matches("[0-9]{1,9}")) {
+            throw new InvalidRequestException("timeout must be a whole number of seconds");
+        }
+        long seconds = Long.parseLong(text);
+        return Math.max(1, Math.min(seconds, MAX_TIMEOUT_SECONDS)) * 1000;
+    }
+
+    private final class DeviceJob<T extends LwM2mResponse> implements Job {
+
+        private final Registration registration;
+        private final DownlinkDeviceManagementRequest<T> request;
+        private final Transmission transmission;
+        private final Runnable onSuccess;
+
+        DeviceJob(Registration registration, DownlinkDeviceManagementRequest<T> request, Transmission transmission,
+                Runnable onSuccess) {
+            this.registration = registration;
+            this.request = request;
+            this.transmission = transmission;
+            this.onSuccess = onSuccess;
+        }
+
+        @Override
+        public void start(Ending ending) {
+            Registration current = lwm2m.registration(registration.getEndpoint());
+            if (current == null || !current.getId().equals(registration.getId())) {
+                ending.failed("Request cancelled: the device's registration ended before the request was sent");
+                return;
+            }
+            try {
+                lwm2m.send(current, request, transmission, response -> answered(response, ending),
+                        error -> failed(error, ending));
+            } catch (RuntimeException e) {
+                failed(e, ending);
+            }
+        }
+
+        private void answered(T response, Ending ending) {
+            try {
+                if (response.isSuccess()) {
+                    onSuccess.run();
+                }
+                ending.answered(json -> ResponseWriter.write(json, response));
+            } catch (RuntimeException e) {
+                failed(e, ending);
+            }
+        }
+
+        private static void failed(Exception error, Ending ending) {
+            if (error instanceof TimeoutException) {
+                ending.timedOut();
+            } else if (error instanceof RequestCanceledException) {
+                ending.cancelled(Failure.of(error).text());
+            } else {
+                ending.failed(Failure.of(error).text());
+            }
+        }
+
+        @Override
+        public void cancel() {
+            transmission.cancel();
+        }
+
+        @Override
+        public boolean left() {
+            return transmission.left();
+        }
+
+        @Override
+        public long timeoutMillis() {
+            return transmission.timeoutMillis();
+        }
+    }
+}
