@@ -17,6 +17,9 @@ final class Counters {
     final AtomicLong wakes = new AtomicLong();
     final AtomicLong executes = new AtomicLong();
     final AtomicLong writes = new AtomicLong();
+    final AtomicLong creates = new AtomicLong();
+    final AtomicLong deletes = new AtomicLong();
     final AtomicLong reboots = new AtomicLong();
     final AtomicLong factoryResets = new AtomicLong();
+    final Operations operations = new Operations();
 }

@@ -3,7 +3,7 @@ package flownexus.fleet;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.EnumSet;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
@@ -18,14 +18,12 @@ import org.eclipse.californium.core.network.interceptors.MessageInterceptor;
 import org.eclipse.leshan.client.LeshanClient;
 import org.eclipse.leshan.client.LeshanClientBuilder;
 import org.eclipse.leshan.client.object.Security;
-import org.eclipse.leshan.client.object.Server;
 import org.eclipse.leshan.client.resource.LwM2mInstanceEnabler;
 import org.eclipse.leshan.client.resource.LwM2mObjectEnabler;
 import org.eclipse.leshan.client.util.LinkFormatHelper;
 import org.eclipse.leshan.core.CertificateUsage;
 import org.eclipse.leshan.core.LwM2m.LwM2mVersion;
 import org.eclipse.leshan.core.node.LwM2mPath;
-import org.eclipse.leshan.core.request.BindingMode;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -55,6 +53,9 @@ final class Device implements NotificationTap {
     private final SensorInstance temperature;
     private final SensorInstance humidity;
     private final DeviceInstance device;
+    private final ServerInstance account;
+    private final ActuatorInstance light;
+    private final ActuatorInstance actuator;
     private final ConnectivityInstance connectivity;
 
     private final DeviceEndpoints endpoints;
@@ -78,7 +79,7 @@ final class Device implements NotificationTap {
         this.settings = settings;
         this.sleeper = sleeper;
         threads = context.threads();
-        radio = new Radio(threads.radios());
+        radio = new Radio(threads.radios(), threads.air(), settings.roundTrip().dividedBy(2));
         Instant now = clock.now();
 
         climate = new Climate(random);
@@ -88,6 +89,9 @@ final class Device implements NotificationTap {
         humidity = new SensorInstance("%RH", 0, 100, climate.humidity(now), now, counters, this::later);
         device = new DeviceInstance(String.format("SIM-%06d", number), !sleeper, battery, clock, random, counters,
                 new Actions());
+        account = new ServerInstance(SHORT_SERVER_ID, settings.lifetime().toSeconds(), counters, new AccountActions());
+        light = new ActuatorInstance(ActuatorInstance.COLOUR, counters, this::later);
+        actuator = new ActuatorInstance(ActuatorInstance.MULTI_STATE, counters, this::later);
         connectivity = new ConnectivityInstance(this::localAddress, random, counters);
 
         notifier = new ValueNotifier(this::nextValue, new NotificationEnds(), counters, settings.counted(),
@@ -96,14 +100,18 @@ final class Device implements NotificationTap {
                 () -> machine.isRegistered() && !sender.isBusy() && !machine.isBusy(),
                 () -> LOG.debug("{}: asleep", endpoint), this::awoke) : null;
         int port = settings.firstPort() == 0 ? 0 : settings.firstPort() + number - 1;
-        endpoints = new DeviceEndpoints(threads, context.configuration(), radio, port, new Traffic(), this);
-        List<LwM2mObjectEnabler> objects = List.of(object(context, 0, "1.1", security(credentials)),
-                object(context, 1, "1.1", new Server(SHORT_SERVER_ID, settings.lifetime().toSeconds(),
-                        EnumSet.of(BindingMode.U), false, BindingMode.U)),
+        endpoints = new DeviceEndpoints(threads, context.configuration(), radio, port, new Traffic(),
+                new RequestGate(endpoint, settings.faults(), this, counters.operations, this::later, new Victim()));
+        List<LwM2mObjectEnabler> objects = new ArrayList<>(List.of(object(context, 0, "1.1", security(credentials)),
+                object(context, 1, "1.1", account),
                 object(context, 3, "1.1", device), object(context, 4, "1.1", connectivity),
                 object(context, 5, "1.0", new FirmwareInstance(counters)),
                 object(context, 6, "1.0", new LocationInstance(now, random, counters)),
-                object(context, 3303, "1.1", temperature), object(context, 3304, "1.1", humidity));
+                object(context, 3303, "1.1", temperature), object(context, 3304, "1.1", humidity),
+                object(context, 3306, "1.1", actuator), object(context, 3311, "1.0", light)));
+        if (settings.testObject()) {
+            objects.add(new TestObject(context.testModel(), counters, this::later));
+        }
         client = build(context, objects);
     }
 
@@ -135,7 +143,7 @@ final class Device implements NotificationTap {
         builder.setRegistrationEngineFactory((name, tree, manager, uplink, bootstrap, observer, attributes,
                 bootstrapAttributes, formats, executor, links, servers) -> {
             machine = new RegistrationMachine(endpoint, settings, sleeper, tree, manager, uplink, executor, links,
-                    servers, formats, new Registration());
+                    servers, formats, account::lifetime, new Registration());
             sender = new SampleSender(uplink, settings.transmitWait().plus(settings.handshakeWait()).plusSeconds(5),
                     counters, new Sends());
             return machine;
@@ -162,7 +170,7 @@ final class Device implements NotificationTap {
             if (sleeper || settings.send()) {
                 collect();
                 if (!sleeper) {
-                    sender.flush(machine.currentServer());
+                    flush();
                 }
             } else if (machine.isRegistered()) {
                 notifier.due();
@@ -171,6 +179,13 @@ final class Device implements NotificationTap {
             }
         } catch (RuntimeException e) {
             LOG.error("{}: a value was not reported", endpoint, e);
+        }
+    }
+
+    /** Brings what was collected, unless the server wants no Send. */
+    private void flush() {
+        if (!account.isMuted()) {
+            sender.flush(machine.currentServer());
         }
     }
 
@@ -236,6 +251,8 @@ final class Device implements NotificationTap {
             if (!sleeper && machine.isRegistered()) {
                 device.changed(changed);
                 connectivity.changed(signal);
+                light.changed(light.age());
+                actuator.changed(actuator.age());
             }
         } catch (RuntimeException e) {
             LOG.error("{}: housekeeping failed", endpoint, e);
@@ -251,7 +268,11 @@ final class Device implements NotificationTap {
     private void awoke() {
         LOG.debug("{}: awake", endpoint);
         counters.wakes.incrementAndGet();
-        sender.flush(machine.currentServer());
+        if (account.isMuted()) {
+            machine.triggerRegistrationUpdate();
+        } else {
+            flush();
+        }
     }
 
     private void later(Runnable task) {
@@ -273,21 +294,35 @@ final class Device implements NotificationTap {
 
     private void restart(boolean toFactorySettings) {
         LOG.info("{}: {}", endpoint, toFactorySettings ? "factory reset" : "reboot");
+        powerOff();
+        if (toFactorySettings) {
+            device.factorySettings();
+            account.factorySettings();
+            light.factorySettings();
+            actuator.factorySettings();
+            temperature.factoryReset();
+            humidity.factoryReset();
+        } else {
+            loseMemory();
+        }
+        machine.restart(settings.boot());
+    }
+
+    private void powerOff() {
         radio.set(false);
         if (cycle != null) {
             cycle.stop();
         }
         clock.reset();
-        if (toFactorySettings) {
-            device.factorySettings();
-            temperature.factoryReset();
-            humidity.factoryReset();
-        } else {
-            device.restarted();
-            temperature.resetMinMax();
-            humidity.resetMinMax();
-        }
-        machine.restart(settings.boot());
+    }
+
+    /** What is not in flash memory. */
+    private void loseMemory() {
+        device.restarted();
+        light.restarted();
+        actuator.restarted();
+        temperature.resetMinMax();
+        humidity.resetMinMax();
     }
 
     /** Ends the device's own activity. @return done when the server knows, or need not know */
@@ -331,6 +366,16 @@ final class Device implements NotificationTap {
         return cycle != null && cycle.isAsleep();
     }
 
+    /** Whether the server wants no Send. */
+    boolean isMuted() {
+        return account.isMuted();
+    }
+
+    /** Of the registration, in seconds, as the server wants it. */
+    long lifetime() {
+        return account.lifetime();
+    }
+
     /** Why the last registration failed; null while all is well. */
     String refusal() {
         return refusal;
@@ -360,7 +405,7 @@ final class Device implements NotificationTap {
                 cycle.start();
             }
             if (settings.send()) {
-                sender.flush(machine.currentServer());
+                flush();
             }
         }
 
@@ -431,6 +476,39 @@ final class Device implements NotificationTap {
         @Override
         public void later(Runnable task) {
             Device.this.later(task);
+        }
+    }
+
+    private final class AccountActions implements ServerInstance.Actions {
+        @Override
+        public void update() {
+            machine.triggerRegistrationUpdate();
+        }
+
+        @Override
+        public void unmuted() {
+            Device.this.later(Device.this::flush);
+        }
+
+        @Override
+        public void later(Runnable task) {
+            Device.this.later(task);
+        }
+    }
+
+    private final class Victim implements RequestGate.Victim {
+        @Override
+        public void vanish(Duration absence) {
+            LOG.info("{}: gone in the middle of a request, for {} s", endpoint, absence.toMillis() / 1000.0);
+            powerOff();
+            loseMemory();
+            machine.restart(absence);
+        }
+
+        @Override
+        public void registerAgain() {
+            LOG.info("{}: registers again in the middle of a request", endpoint);
+            machine.registerAgain();
         }
     }
 

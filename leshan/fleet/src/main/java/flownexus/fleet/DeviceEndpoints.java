@@ -20,6 +20,7 @@ import org.eclipse.californium.scandium.config.DtlsConnectorConfig;
 import org.eclipse.leshan.client.endpoint.ClientEndpointToolbox;
 import org.eclipse.leshan.client.endpoint.LwM2mClientEndpoint;
 import org.eclipse.leshan.client.endpoint.LwM2mClientEndpointsProvider;
+import org.eclipse.leshan.client.notification.NotificationDataStore;
 import org.eclipse.leshan.client.notification.NotificationManager;
 import org.eclipse.leshan.client.request.DownlinkRequestReceiver;
 import org.eclipse.leshan.client.resource.LwM2mObjectTree;
@@ -60,13 +61,13 @@ final class DeviceEndpoints implements LwM2mClientEndpointsProvider {
     private boolean started;
 
     DeviceEndpoints(SharedThreads threads, Configuration configuration, Radio radio, int localPort,
-            MessageInterceptor interceptor, NotificationTap tap) {
+            MessageInterceptor interceptor, RequestGate gate) {
         this.threads = threads;
         this.configuration = configuration;
         this.radio = radio;
         this.localPort = localPort;
         this.interceptor = interceptor;
-        this.translator = new TappedTranslator(tap);
+        this.translator = new TappedTranslator(gate);
     }
 
     @Override
@@ -91,8 +92,10 @@ final class DeviceEndpoints implements LwM2mClientEndpointsProvider {
             }
         };
         coapServer.setExecutor(threads.protocol(), true);
-        List<Resource> resources = translator.createResources(coapServer, identities, extractor, receiver,
-                notifications, toolbox, tree);
+        NotificationManager conditional = new NotificationManager(tree, receiver, new NotificationDataStore(),
+                ValueConditions.strategy(), threads.timers());
+        List<Resource> resources = translator.createResources(coapServer, identities, extractor, receiver, conditional,
+                toolbox, tree);
         coapServer.add(resources.toArray(Resource[]::new));
     }
 

@@ -5,6 +5,7 @@ import java.util.TreeMap;
 
 import org.eclipse.leshan.client.resource.LwM2mInstanceEnabler;
 import org.eclipse.leshan.client.resource.ObjectEnabler;
+import org.eclipse.leshan.client.resource.TransactionalObjectListener;
 import org.eclipse.leshan.client.servers.LwM2mServer;
 import org.eclipse.leshan.core.model.ObjectModel;
 import org.eclipse.leshan.core.request.ContentFormat;
@@ -28,6 +29,11 @@ final class FixedObject extends ObjectEnabler {
         Map<Integer, LwM2mInstanceEnabler> instances = new TreeMap<>();
         instances.put(0, instance);
         return new FixedObject(model, instances);
+    }
+
+    @Override
+    protected TransactionalObjectListener createTransactionListener() {
+        return new PromptListener(this);
     }
 
     @Override

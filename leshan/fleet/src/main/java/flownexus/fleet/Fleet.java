@@ -52,7 +52,7 @@ final class Fleet implements AutoCloseable {
         checkPorts(settings);
         threads = new SharedThreads();
         FleetContext context = new FleetContext(threads, configuration(settings), models,
-                new DefaultLwM2mEncoder(), new DefaultLwM2mDecoder());
+                settings.testObject() ? TestObject.model() : null, new DefaultLwM2mEncoder(), new DefaultLwM2mDecoder());
         SplittableRandom seeds = new SplittableRandom(settings.seed());
         for (int i = 0; i < names.length; i++) {
             boolean sleeper = i >= names.length - settings.sleepers();

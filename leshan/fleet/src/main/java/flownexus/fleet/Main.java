@@ -9,6 +9,7 @@ import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
@@ -27,8 +28,8 @@ import picocli.CommandLine.Option;
 /** The command line of the simulated fleet. */
 @Command(name = "flownexus-fleet", sortOptions = false, usageHelpWidth = 100, description = {
         "Simulates LwM2M devices, many in one process.",
-        "Each has the objects Device (3), Connectivity (4), Firmware Update (5, idle), Location (6), "
-                + "Temperature (3303) and Humidity (3304). Durations are in seconds, with decimals." })
+        "Each has the objects Server (1), Device (3), Connectivity (4), Firmware Update (5, idle), Location (6), "
+                + "Temperature (3303), Humidity (3304), Actuation (3306) and Light Control (3311). Durations are in seconds, with decimals." })
 public final class Main implements Callable<Integer> {
 
     /** How long a report may be old. */
@@ -135,8 +136,32 @@ public final class Main implements Callable<Integer> {
             + "(default ${DEFAULT-VALUE})")
     private int startRate;
 
+    @Option(names = "--round-trip", paramLabel = "MS", defaultValue = "0", description = "milliseconds to the server "
+            + "and back: every datagram is delayed by half of it (default ${DEFAULT-VALUE})")
+    private BigDecimal roundTrip;
+
+    @Option(names = "--test-object", description = "devices have object 33000, too: every data type, writable, with "
+            + "instances to create and delete; its definition is objects/33000.xml in the fleet's resources")
+    private boolean testObject;
+
+    @Option(names = "--fault", paramLabel = "FAULT", description = { "repeatable: a misbehaviour on demand, "
+            + "[ENDPOINT:]PATH[@OPERATION]=KIND[:SECONDS][*TIMES], as in /3/0/14=unauthorized or "
+            + "sim-3:/3/0/4@execute=late:2*1. The path stands for everything below it, too, and / for everything; "
+            + "the first fault that fits counts; TIMES is how often, for each device.",
+            "OPERATION: read, observe, cancel, discover, write, attributes, execute, create, delete.",
+            "KIND: bad_request, unauthorized, not_found, method_not_allowed, internal_error (these answer); silent "
+                    + "(request lost); ack_then_silent; execute_then_silent (done, answer lost); late:SECONDS (done at "
+                    + "once, answered later); die:SECONDS (gone without an answer, then a new registration); "
+                    + "reregister:SECONDS (registers anew first, answers afterwards)" })
+    private List<String> faults = new ArrayList<>();
+
+    @Option(names = "--fault-file", paramLabel = "FILE", description = "more faults, one a line, # begins a comment; read "
+            + "again whenever it changes, and need not exist")
+    private Path faultFile;
+
     @Option(names = "--report", paramLabel = "FILE", description = "every second and at the end: one JSON line a "
-            + "device with what it sent, what was acknowledged, executes, registrations ...; replaced as a whole")
+            + "device with what it sent, what was acknowledged, registrations ..., and in \"paths\" how often each path was "
+            + "executed, written, created, deleted, with the last arguments and value; replaced as a whole")
     private Path report;
 
     @Option(names = "--deregister", description = "tell the server when the fleet ends; without it the registrations "
@@ -290,7 +315,15 @@ public final class Main implements Callable<Integer> {
                 updatePeriod == null ? null : positive("--update-period", updatePeriod), seed, ack, maxRetransmit,
                 dtlsTimeout == null ? ack : positive("--dtls-retransmission-timeout", dtlsTimeout),
                 handshakeRetransmissions, ports, startRate, connectionId, first, longest,
-                positive("--boot-seconds", bootSeconds), deregister);
+                positive("--boot-seconds", bootSeconds), deregister, roundTrip(), testObject,
+                new FaultPlan(faults, faultFile));
+    }
+
+    private Duration roundTrip() {
+        if (roundTrip.signum() < 0 || roundTrip.compareTo(new BigDecimal(60_000)) > 0) {
+            throw new IllegalArgumentException("--round-trip: 0 to 60000 milliseconds, not " + roundTrip);
+        }
+        return Duration.ofNanos(roundTrip.movePointRight(6).longValue());
     }
 
     private URI serverUri() {

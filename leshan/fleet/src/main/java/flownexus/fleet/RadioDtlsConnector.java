@@ -3,9 +3,11 @@ package flownexus.fleet;
 import java.io.IOException;
 import java.net.DatagramPacket;
 import java.net.InetSocketAddress;
+import java.net.SocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.DatagramChannel;
+import java.util.Arrays;
 
 import org.eclipse.californium.scandium.DTLSConnector;
 import org.eclipse.californium.scandium.config.DtlsConnectorConfig;
@@ -47,13 +49,13 @@ final class RadioDtlsConnector extends DTLSConnector {
         if (current == null) {
             throw new IOException("Socket closed.");
         }
-        if (!radio.isOn()) {
-            return;
-        }
+        // the connector uses its buffer again at once
+        ByteBuffer content = ByteBuffer.wrap(Arrays.copyOfRange(datagram.getData(), datagram.getOffset(),
+                datagram.getOffset() + datagram.getLength()));
+        SocketAddress peer = datagram.getSocketAddress();
         try {
             // a full send buffer loses the datagram, as any network may
-            current.send(ByteBuffer.wrap(datagram.getData(), datagram.getOffset(), datagram.getLength()),
-                    datagram.getSocketAddress());
+            radio.send(() -> current.send(content, peer));
         } catch (ClosedChannelException e) {
             throw new IOException("Socket closed.", e);
         }

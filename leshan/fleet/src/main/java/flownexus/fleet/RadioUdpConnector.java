@@ -79,9 +79,7 @@ final class RadioUdpConnector implements Connector {
         }
         try {
             message.onContextEstablished(context);
-            if (radio.isOn()) {
-                current.send(ByteBuffer.wrap(message.getBytes()), message.getInetSocketAddress());
-            }
+            radio.send(() -> current.send(ByteBuffer.wrap(message.getBytes()), message.getInetSocketAddress()));
             message.onSent();
         } catch (IOException e) {
             message.onError(e);

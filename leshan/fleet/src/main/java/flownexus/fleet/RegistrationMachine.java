@@ -10,6 +10,7 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
+import java.util.function.LongSupplier;
 
 import org.eclipse.leshan.client.EndpointsManager;
 import org.eclipse.leshan.client.RegistrationUpdate;
@@ -17,13 +18,11 @@ import org.eclipse.leshan.client.engine.RegistrationEngine;
 import org.eclipse.leshan.client.request.UplinkRequestSender;
 import org.eclipse.leshan.client.resource.LwM2mObjectEnabler;
 import org.eclipse.leshan.client.resource.LwM2mObjectTree;
-import org.eclipse.leshan.client.resource.ObjectTreeReader;
 import org.eclipse.leshan.client.servers.DmServerInfo;
 import org.eclipse.leshan.client.servers.LwM2mServer;
 import org.eclipse.leshan.client.servers.ServersInfoExtractor;
 import org.eclipse.leshan.client.util.LinkFormatHelper;
 import org.eclipse.leshan.core.LwM2m.LwM2mVersion;
-import org.eclipse.leshan.core.LwM2mId;
 import org.eclipse.leshan.core.ResponseCode;
 import org.eclipse.leshan.core.link.Link;
 import org.eclipse.leshan.core.request.BindingMode;
@@ -73,6 +72,7 @@ final class RegistrationMachine implements RegistrationEngine {
     private final LinkFormatHelper links;
     private final ServersInfoExtractor servers;
     private final Set<ContentFormat> formats;
+    private final LongSupplier lifetime;
     private final Listener listener;
 
     private State state = State.STOPPED;
@@ -82,12 +82,15 @@ final class RegistrationMachine implements RegistrationEngine {
     /** Counts attempts, so that the late answer to an abandoned one is recognised. */
     private int attempt;
     private boolean updating;
-    private boolean updateAgain;
+    /** What the server has still to be told; null: nothing. */
+    private RegistrationUpdate pending;
     private Future<?> timer;
 
+    /** @param lifetime in seconds; the server may change it. Asked with locks held. */
     RegistrationMachine(String endpoint, Settings settings, boolean queueMode, LwM2mObjectTree tree,
             EndpointsManager endpoints, UplinkRequestSender sender, ScheduledExecutorService timers,
-            LinkFormatHelper links, ServersInfoExtractor servers, Set<ContentFormat> formats, Listener listener) {
+            LinkFormatHelper links, ServersInfoExtractor servers, Set<ContentFormat> formats, LongSupplier lifetime,
+            Listener listener) {
         this.endpoint = endpoint;
         this.settings = settings;
         this.queueMode = queueMode;
@@ -98,6 +101,7 @@ final class RegistrationMachine implements RegistrationEngine {
         this.links = links;
         this.servers = servers;
         this.formats = formats;
+        this.lifetime = lifetime;
         this.listener = listener;
     }
 
@@ -120,14 +124,20 @@ final class RegistrationMachine implements RegistrationEngine {
         return servers.getInfo(objects).deviceManagements.values().iterator().next();
     }
 
-    /** In seconds; the server may write it (/1/0/1). */
-    private long lifetime() {
-        return ObjectTreeReader.getLifeTime(objects.get(LwM2mId.SERVER), 0);
+    /** Not to be called with locks held: takes those of the objects. */
+    private Link[] description() {
+        return links.getClientDescription(objects.values(), null,
+                ContentFormat.getOptionalContentFormatForClient(formats, LwM2mVersion.lastSupported()));
     }
 
     private void register() {
         int current;
         RegisterRequest request;
+        synchronized (this) {
+            // whatever changes from here on is told afterwards
+            pending = null;
+        }
+        Link[] description = description();
         synchronized (this) {
             if (state == State.STOPPED) {
                 return;
@@ -136,10 +146,7 @@ final class RegistrationMachine implements RegistrationEngine {
             registrationId = null;
             updating = false;
             current = ++attempt;
-            LwM2mVersion version = LwM2mVersion.lastSupported();
-            Link[] description = links.getClientDescription(objects.values(), null,
-                    ContentFormat.getOptionalContentFormatForClient(formats, version));
-            request = new RegisterRequest(endpoint, lifetime(), version.toString(),
+            request = new RegisterRequest(endpoint, lifetime.getAsLong(), LwM2mVersion.lastSupported().toString(),
                     EnumSet.of(BindingMode.U), queueMode, null, description, null);
         }
         listener.registering();
@@ -170,6 +177,7 @@ final class RegistrationMachine implements RegistrationEngine {
             scheduleUpdate();
         }
         listener.registered(response.getRegistrationID());
+        updatePending();
     }
 
     private void onRegisterError(int of, Exception error) {
@@ -243,22 +251,43 @@ final class RegistrationMachine implements RegistrationEngine {
         }
     }
 
-    private void scheduleUpdate() {
-        cancelTimer();
-        timer = schedule(() -> update(new RegistrationUpdate()),
-                settings.effectiveUpdatePeriod(Duration.ofSeconds(lifetime())));
-    }
-
-    /** Sends an Update unless one is under way; one that is asked for meanwhile follows. */
-    void update(RegistrationUpdate change) {
-        UpdateRequest request;
-        int current;
+    /** A new registration without a loss of the old one, over the same session. */
+    void registerAgain() {
         synchronized (this) {
             if (state != State.REGISTERED) {
                 return;
             }
-            if (updating) {
-                updateAgain = true;
+            state = State.REGISTERING;
+            attempt++;
+            cancelTimer();
+            timer = schedule(this::register, Duration.ZERO);
+        }
+    }
+
+    private void scheduleUpdate() {
+        cancelTimer();
+        timer = schedule(() -> update(new RegistrationUpdate()),
+                settings.effectiveUpdatePeriod(Duration.ofSeconds(lifetime.getAsLong())));
+    }
+
+    /**
+     * Sends an Update unless one or a Register is under way; one that is asked for meanwhile follows. Not to be called
+     * with the locks of objects held.
+     */
+    void update(RegistrationUpdate wanted) {
+        UpdateRequest request;
+        int current;
+        // Leshan's own description lacks the content formats that the Register announced
+        RegistrationUpdate change = wanted.getObjectLinks() == null ? wanted
+                : new RegistrationUpdate(wanted.getLifeTimeInSec(), wanted.getSmsNumber(), wanted.getBindingMode(),
+                        description(), wanted.getAdditionalAttributes());
+        synchronized (this) {
+            boolean says = change.getLifeTimeInSec() != null || change.getObjectLinks() != null;
+            if (state == State.REGISTERING && says || state == State.REGISTERED && updating) {
+                pending = pending == null ? change : merged(pending, change);
+                return;
+            }
+            if (state != State.REGISTERED) {
                 return;
             }
             updating = true;
@@ -274,25 +303,42 @@ final class RegistrationMachine implements RegistrationEngine {
         }
     }
 
+    private static RegistrationUpdate merged(RegistrationUpdate earlier, RegistrationUpdate later) {
+        return new RegistrationUpdate(
+                later.getLifeTimeInSec() == null ? earlier.getLifeTimeInSec() : later.getLifeTimeInSec(), null, null,
+                later.getObjectLinks() == null ? earlier.getObjectLinks() : later.getObjectLinks(), null);
+    }
+
+    private void updatePending() {
+        RegistrationUpdate change;
+        synchronized (this) {
+            change = pending;
+            pending = null;
+        }
+        if (change != null) {
+            update(change);
+        }
+    }
+
+    /** An Update from wherever the need is seen, also with locks held. */
+    private void updateSoon(RegistrationUpdate change) {
+        schedule(() -> update(change), Duration.ZERO);
+    }
+
     private void onUpdate(int of, LwM2mResponse response) {
         if (response.getCode() != ResponseCode.CHANGED) {
             onUpdateFailed(of, "Update answered " + describe(response));
             return;
         }
-        boolean again;
         synchronized (this) {
             if (of != attempt || state != State.REGISTERED) {
                 return;
             }
             updating = false;
-            again = updateAgain;
-            updateAgain = false;
             scheduleUpdate();
         }
         listener.updated();
-        if (again) {
-            update(new RegistrationUpdate());
-        }
+        updatePending();
     }
 
     private void onUpdateError(int of, Exception error) {
@@ -382,22 +428,22 @@ final class RegistrationMachine implements RegistrationEngine {
 
     @Override
     public void triggerRegistrationUpdate() {
-        update(new RegistrationUpdate());
+        updateSoon(new RegistrationUpdate());
     }
 
     @Override
     public void triggerRegistrationUpdate(LwM2mServer to) {
-        update(new RegistrationUpdate());
+        updateSoon(new RegistrationUpdate());
     }
 
     @Override
     public void triggerRegistrationUpdate(RegistrationUpdate change) {
-        update(change);
+        updateSoon(change);
     }
 
     @Override
     public void triggerRegistrationUpdate(LwM2mServer to, RegistrationUpdate change) {
-        update(change);
+        updateSoon(change);
     }
 
     /** There is no bootstrap server. */

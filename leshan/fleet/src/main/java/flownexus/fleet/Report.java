@@ -57,8 +57,13 @@ final class Report {
         line.put("wakes", counters.wakes.get());
         line.put("executes", counters.executes.get());
         line.put("writes", counters.writes.get());
+        line.put("creates", counters.creates.get());
+        line.put("deletes", counters.deletes.get());
         line.put("reboots", counters.reboots.get());
         line.put("factoryResets", counters.factoryResets.get());
+        line.put("muted", device.isMuted());
+        line.put("lifetime", device.lifetime());
+        line.put("paths", counters.operations.snapshot());
         try {
             return JSON.writeValueAsString(line);
         } catch (JsonProcessingException e) {

@@ -12,12 +12,15 @@ import java.time.Duration;
  * @param interval between two values of one device
  * @param updatePeriod between registration updates; null: well before the lifetime ends
  * @param report null: no report
+ * @param roundTrip to the server and back, on top of what the network takes
+ * @param testObject whether the devices have object 33000
  */
 record Settings(URI server, Mode mode, Path credentials, int count, String endpoints, Duration interval, int sleepers,
         Duration awake, Duration sleep, boolean send, boolean counted, Path report, Duration lifetime,
         Duration updatePeriod, long seed, Duration ackTimeout, int maxRetransmit, Duration dtlsTimeout,
         int dtlsMaxRetransmissions, int firstPort, int startRate, boolean connectionId, Duration backoff,
-        Duration backoffMax, Duration boot, boolean deregister) {
+        Duration backoffMax, Duration boot, boolean deregister, Duration roundTrip, boolean testObject,
+        FaultPlan faults) {
 
     /** How a device proves its name. */
     enum Mode {

@@ -12,6 +12,7 @@ final class SharedThreads implements AutoCloseable {
 
     private final ProtocolScheduledExecutorService protocol;
     private final ScheduledThreadPoolExecutor timers;
+    private final ScheduledThreadPoolExecutor air;
     private final RadioLoop radios;
 
     SharedThreads() throws IOException {
@@ -20,6 +21,7 @@ final class SharedThreads implements AutoCloseable {
         protocol = ExecutorsUtil.newProtocolScheduledThreadPool(workers + 1, new DaemonThreadFactory("fleet-coap-"));
         timers = new ScheduledThreadPoolExecutor(workers, new DaemonThreadFactory("fleet-timer-"));
         timers.setRemoveOnCancelPolicy(true);
+        air = new ScheduledThreadPoolExecutor(1, new DaemonThreadFactory("fleet-air-"));
     }
 
     /** CoAP and DTLS. */
@@ -32,6 +34,11 @@ final class SharedThreads implements AutoCloseable {
         return timers;
     }
 
+    /** Datagrams on a long way; one thread, so that none overtakes another. */
+    ScheduledThreadPoolExecutor air() {
+        return air;
+    }
+
     RadioLoop radios() {
         return radios;
     }
@@ -40,6 +47,7 @@ final class SharedThreads implements AutoCloseable {
     public void close() throws IOException {
         timers.shutdownNow();
         protocol.shutdownNow();
+        air.shutdownNow();
         radios.close();
     }
 }

@@ -10,7 +10,8 @@ import java.util.function.Supplier;
 import org.eclipse.leshan.client.resource.BaseInstanceEnabler;
 import org.eclipse.leshan.client.servers.LwM2mServer;
 import org.eclipse.leshan.core.model.ObjectModel;
-import org.eclipse.leshan.core.node.LwM2mPath;
+import org.eclipse.leshan.core.model.ResourceModel;
+import org.eclipse.leshan.core.node.LwM2mObjectInstance;
 import org.eclipse.leshan.core.node.LwM2mResource;
 import org.eclipse.leshan.core.request.argument.Arguments;
 import org.eclipse.leshan.core.response.ExecuteResponse;
@@ -20,9 +21,15 @@ import org.eclipse.leshan.core.response.WriteResponse;
 /** An object instance described resource by resource. What is not described answers 4.04. */
 abstract class SimulatedInstance extends BaseInstanceEnabler {
 
+    /** Takes a value. */
+    interface Writer {
+        /** @param replace false: of a multi-instance resource, only the given instances change */
+        WriteResponse write(boolean replace, LwM2mResource value);
+    }
+
     private final Map<Integer, Supplier<ReadResponse>> readable = new TreeMap<>();
-    private final Map<Integer, Function<LwM2mResource, WriteResponse>> writable = new TreeMap<>();
-    private final Map<Integer, Supplier<ExecuteResponse>> executable = new TreeMap<>();
+    private final Map<Integer, Writer> writable = new TreeMap<>();
+    private final Map<Integer, Function<Arguments, ExecuteResponse>> executable = new TreeMap<>();
     private final Counters counters;
 
     SimulatedInstance(int id, Counters counters) {
@@ -35,17 +42,26 @@ abstract class SimulatedInstance extends BaseInstanceEnabler {
     }
 
     final void writes(int resource, Function<LwM2mResource, WriteResponse> writer) {
+        writable.put(resource, (replace, value) -> writer.apply(value));
+    }
+
+    final void writes(int resource, Writer writer) {
         writable.put(resource, writer);
     }
 
     final void executes(int resource, Supplier<ExecuteResponse> action) {
+        executable.put(resource, arguments -> action.get());
+    }
+
+    final void executes(int resource, Function<Arguments, ExecuteResponse> action) {
         executable.put(resource, action);
     }
 
     /** Tells the observers. Not to be called from a read, write or execute: Leshan holds locks there. */
     final void changed(int... resources) {
-        LwM2mPath[] paths = getResourcePaths(resources);
-        fireResourcesChange(paths);
+        if (resources.length > 0) {
+            fireResourcesChange(getResourcePaths(resources));
+        }
     }
 
     @Override
@@ -54,30 +70,56 @@ abstract class SimulatedInstance extends BaseInstanceEnabler {
         return reader == null ? super.read(server, resource) : reader.get();
     }
 
+    /** Unlike Leshan's own, says when a resource refused its value; those before it have theirs. */
+    @Override
+    public WriteResponse write(LwM2mServer server, boolean replace, LwM2mObjectInstance value) {
+        for (LwM2mResource resource : value.getResources().values()) {
+            WriteResponse response = write(server, replace, resource.getId(), resource);
+            if (response.isFailure()) {
+                return response;
+            }
+        }
+        if (replace) {
+            for (ResourceModel resource : getModel().resources.values()) {
+                if (resource.operations.isWritable() && value.getResource(resource.id) == null) {
+                    reset(resource.id);
+                }
+            }
+        }
+        return WriteResponse.success();
+    }
+
     @Override
     public WriteResponse write(LwM2mServer server, boolean replace, int resource, LwM2mResource value) {
-        Function<LwM2mResource, WriteResponse> writer = writable.get(resource);
+        Writer writer = writable.get(resource);
         if (writer == null) {
             return super.write(server, replace, resource, value);
         }
-        WriteResponse response = writer.apply(value);
+        WriteResponse response = writer.write(replace, value);
         if (response.isSuccess()) {
             counters.writes.incrementAndGet();
+            counters.operations.written(getResourcePath(resource).toString(), value);
         }
         return response;
     }
 
     @Override
     public ExecuteResponse execute(LwM2mServer server, int resource, Arguments arguments) {
-        Supplier<ExecuteResponse> action = executable.get(resource);
+        Function<Arguments, ExecuteResponse> action = executable.get(resource);
         if (action == null) {
             return super.execute(server, resource, arguments);
         }
-        ExecuteResponse response = action.get();
+        ExecuteResponse response = action.apply(arguments);
         if (response.isSuccess()) {
             counters.executes.incrementAndGet();
+            counters.operations.executed(getResourcePath(resource).toString(), text(arguments));
         }
         return response;
+    }
+
+    /** As in the request; "" for none. */
+    static String text(Arguments arguments) {
+        return arguments == null || arguments.isEmpty() ? "" : arguments.serialize();
     }
 
     @Override

@@ -71,6 +71,11 @@ class CommandLineTest {
             --server coap://localhost --interval 0             | --interval: 0.001 to
             --server coap://localhost --max-retransmit 11      | --max-retransmit must be at most 10
             --server coap://localhost --ports 65534            | --ports must be at most 65535
+            --server coap://localhost --round-trip -1          | --round-trip: 0 to 60000
+            --server coap://localhost --fault /3=odd           | --fault: 'odd' is no kind: bad_request,
+            --server coap://localhost --fault /3@go=late       | --fault: 'go' is no operation: read,
+            --server coap://localhost --fault 3/0=late         | --fault: '3/0=late' is not [ENDPOINT:]PATH
+            --server coap://localhost --fault /3=silent:2      | --fault: '/3=silent:2': silent takes no seconds
             --server coap://localhost --backoff 9 --backoff-max 8 | --backoff-max must not be less
             """)
     void mistakesAreNamed(String arguments, String message) {

@@ -109,12 +109,12 @@ class FleetTest {
     @Test
     void valuesReachAnObserverOverDtls() throws Exception {
         TestServer server = pskServer(0, VALUE);
-        pskFleet(server.uri());
+        pskFleet(server.uri(), "--round-trip", "20");
         await("ten values", () -> server.notified("sim-1", VALUE).size() >= 10);
         var registration = server.registration("sim-1");
         assertTrue(registration.getClientTransportData().getIdentity().isSecure());
         assertFalse(registration.usesQueueMode());
-        assertEquals(Set.of(1, 3, 4, 5, 6, 3303, 3304), registration.getSupportedObject().keySet());
+        assertEquals(Set.of(1, 3, 4, 5, 6, 3303, 3304, 3306, 3311), registration.getSupportedObject().keySet());
         for (Object value : server.notified("sim-1", VALUE)) {
             assertTrue((double) value > 0 && (double) value < 40, "temperature " + value);
         }

@@ -3,6 +3,7 @@ package flownexus.fleet;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.URI;
+import java.nio.file.Path;
 import java.security.PrivateKey;
 import java.security.cert.X509Certificate;
 import java.time.Duration;
@@ -61,7 +62,8 @@ final class TestServer implements AutoCloseable {
     }
 
     private static final Duration PATIENCE = Duration.ofSeconds(15);
-    private static final ObjectModels MODELS = ObjectModels.load(List.of());
+    private static final ObjectModels MODELS = ObjectModels
+            .load(List.of(Path.of("src/main/resources/objects")));
 
     final InMemorySecurityStore security = new InMemorySecurityStore();
     final List<Sample> samples = Collections.synchronizedList(new ArrayList<>());
