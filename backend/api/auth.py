@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest
-from ninja.errors import AuthorizationError
+from ninja.errors import AuthorizationError, HttpError
 from ninja.security import SessionAuth
 
 from backend.accounts.models import User
@@ -18,6 +18,15 @@ class SessionWithRole(SessionAuth):
         super().__init__()
         self.permission = permission
 
+    def _get_key(self, request: HttpRequest) -> str | None:
+        """As ninja does it, but with a refusal that says what to do."""
+        try:
+            return super()._get_key(request)
+        except HttpError:
+            raise HttpError(
+                403, "The CSRF token is missing or wrong: send the cookie csrftoken's value in the header X-CSRFToken."
+            ) from None
+
     def authenticate(self, request: HttpRequest, key: str | None) -> Any:
         """The person, or None without a session. Raises AuthorizationError."""
         user = request.user
@@ -29,3 +38,5 @@ class SessionWithRole(SessionAuth):
 
 
 viewer = SessionWithRole(Permission.VIEW)
+operator = SessionWithRole(Permission.OPERATE)
+administrator = SessionWithRole(Permission.ADMINISTER)

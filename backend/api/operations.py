@@ -1,28 +1,23 @@
-"""The API's operations. Each only reads its parameters, asks a selector and shapes the answer."""
+"""Reading devices, values, series and the pipeline.
 
-import logging
+Each operation only reads its parameters, asks a selector and shapes the answer.
+"""
+
 from datetime import timedelta
 from typing import Annotated, Any
 
-import orjson
-from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
-from django.urls import register_converter
 from django.utils import timezone
-from ninja import NinjaAPI
-from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.errors import HttpError
 from ninja.params.functions import Query
-from ninja.renderers import BaseRenderer
-from pydantic import Field
 
 from backend.api import schemas
-from backend.api.auth import viewer
+from backend.api.base import ERRORS, Endpoint, api, device_or_404
 from backend.api.live import live_stream
 from backend.api.parameters import LIMIT, Moment, strict
 from backend.devices.models import Device, Status
 from backend.devices.selectors import (
     ResourceView,
-    device_get,
     device_list,
     gap_list,
     next_expected,
@@ -43,98 +38,17 @@ from backend.telemetry.selectors import (
     series_list,
 )
 
-logger = logging.getLogger(__name__)
-
-
-class TextConverter:
-    """Any text in an address, slashes and line breaks included."""
-
-    regex = "(?s:.+)"
-
-    def to_python(self, value: str) -> str:
-        """As it is."""
-        return value
-
-    def to_url(self, value: str) -> str:
-        """As it is; `reverse` quotes it."""
-        return value
-
-
-register_converter(TextConverter, "text")
-
 MAX_PAGE = 500
 MAX_POINTS = 20_000
 # a live page names the devices that it shows; one that shows more listens to all
 MAX_LIVE_DEVICES = 500
 
 
-class OrjsonRenderer(BaseRenderer):
-    """JSON by orjson: fast, and never NaN (null instead)."""
-
-    media_type = "application/json"
-
-    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> bytes:
-        """UTF-8 bytes."""
-        return orjson.dumps(data, option=orjson.OPT_NON_STR_KEYS)
-
-
-api = NinjaAPI(
-    title="FlowNexus",
-    version="1",
-    description="Devices, current values and time series. Sign in on the web page; the session is the credential.",
-    # no page with scripts from elsewhere; the description itself is at openapi.json
-    docs_url=None,
-    openapi_url=None,
-    urls_namespace="api",
-    auth=viewer,
-    renderer=OrjsonRenderer(),
-)
-
-
-# -- errors: JSON with one sentence
-
-
-def problem(request: HttpRequest, status: int, detail: str) -> HttpResponse:
-    """An error answer."""
-    return api.create_response(request, {"detail": detail}, status=status)
-
-
-@api.exception_handler(AuthenticationError)
-def _unauthenticated(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
-    return problem(request, 401, "Sign in first: this takes the session of somebody who is signed in.")
-
-
-@api.exception_handler(ValidationError)
-def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    sentences = []
-    for one in error.errors:
-        name = next((str(part) for part in reversed(one["loc"]) if isinstance(part, str)), "")
-        message = str(one["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-        sentences.append(f"{name}: {message[:1].lower()}{message[1:]}")
-    return problem(request, 422, "; ".join(sentences))
-
-
-@api.exception_handler(Http404)
-def _missing(request: HttpRequest, error: Http404) -> HttpResponse:
-    return problem(request, 404, str(error) or "There is nothing at this address.")
-
-
-@api.exception_handler(DatabaseError)
-def _database(request: HttpRequest, error: DatabaseError) -> HttpResponse:
-    logger.error("database error at %s: %s", request.path, error)
-    return problem(request, 503, "The database does not answer at the moment: try again.")
-
-
-@api.exception_handler(Exception)
-def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
-    logger.error("error at %s", request.path, exc_info=error)
-    return problem(request, 500, "Something went wrong in the server; its log says what.")
-
-
 # -- shapes
 
 
-def _device(device: Device) -> dict[str, Any]:
+def device_shape(device: Device) -> dict[str, Any]:
+    """As schemas.Device; with profile and registration at hand."""
     registration = registration_of(device)
     return {
         "endpoint": device.endpoint,
@@ -196,20 +110,9 @@ def _series(series: SeriesView) -> dict[str, Any]:
     }
 
 
-def _device_or_404(endpoint: str) -> Device:
-    try:
-        return device_get(endpoint=endpoint)
-    except Device.DoesNotExist:
-        raise Http404(f"There is no device {endpoint!r}.") from None
-
-
 def _ordered(start: int | None, end: int | None) -> None:
     if start is not None and end is not None and end < start:
         raise HttpError(400, "end lies before start: swap them.")
-
-
-Endpoint = Annotated[str, Field(min_length=1, max_length=255, description="the endpoint name")]
-ERRORS = {(400, 401, 403, 404, 422, 503): schemas.Error}
 
 
 # -- operations
@@ -243,7 +146,7 @@ def devices(
     except ValueError as error:
         raise HttpError(400, str(error)) from None
     start = (page - 1) * page_size
-    return {"items": [_device(one) for one in found[start : start + page_size]], "count": found.count()}
+    return {"items": [device_shape(one) for one in found[start : start + page_size]], "count": found.count()}
 
 
 @api.get(
@@ -255,10 +158,10 @@ def devices(
 @strict()
 def device(request: HttpRequest, endpoint: str) -> dict[str, Any]:
     """A device with its registration and observations. The endpoint name is percent-encoded in the address."""
-    found = _device_or_404(endpoint)
+    found = device_or_404(endpoint)
     registration = registration_of(found)
     return {
-        **_device(found),
+        **device_shape(found),
         "registration": registration,
         "observations": observation_list(device=found),
     }
@@ -272,7 +175,7 @@ def values(
     object_id: Annotated[int | None, Query(alias="object", ge=0, le=65535, description="of this object only")] = None,
 ) -> dict[str, Any]:
     """The newest known value of every resource of a device."""
-    views = resource_list(device=_device_or_404(device), object_id=object_id)
+    views = resource_list(device=device_or_404(device), object_id=object_id)
     return {"items": [_value(view) for view in views]}
 
 
@@ -280,7 +183,7 @@ def values(
 @strict("device")
 def series(request: HttpRequest, device: Annotated[Endpoint, Query()]) -> dict[str, Any]:
     """What there are samples of."""
-    return {"items": [_series(one) for one in series_list(device=_device_or_404(device))]}
+    return {"items": [_series(one) for one in series_list(device=device_or_404(device))]}
 
 
 @api.get(
@@ -376,27 +279,3 @@ async def live(
     if len(device) > MAX_LIVE_DEVICES:
         raise HttpError(400, f"more than {MAX_LIVE_DEVICES} devices: leave device out and listen to all.")
     return live_stream(session_key=request.session.session_key, devices=frozenset(device) or None)
-
-
-@api.get("/openapi.json", include_in_schema=False)
-@strict()
-def openapi(request: HttpRequest) -> HttpResponse:
-    """This API's own description (OpenAPI 3)."""
-    prefix = request.path.removesuffix("openapi.json")
-    return api.create_response(request, api.get_openapi_schema(path_prefix=prefix), status=200)
-
-
-NOTHING = "There is nothing at this address: openapi.json lists what there is."
-ANY = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-
-
-@api.api_operation(ANY, "/", include_in_schema=False)
-def root(request: HttpRequest) -> None:
-    """Nothing either."""
-    raise Http404(NOTHING)
-
-
-@api.api_operation(ANY, "/{text:rest}", include_in_schema=False)
-def nothing(request: HttpRequest, rest: str) -> None:
-    """Last of all: every other address."""
-    raise Http404(NOTHING)

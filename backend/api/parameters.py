@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar, cast
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
 from ninja.errors import HttpError
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from backend.lwm2m.times import us_of_datetime
 
@@ -77,3 +77,18 @@ def strict(*known: str) -> Callable[[Operation], Operation]:
         return cast(Operation, checked)
 
     return decorate
+
+
+def _storable(text: str) -> str:
+    """Texts from JSON may hold what no database keeps. Raises ValueError."""
+    if "\0" in text:
+        raise ValueError("this holds the character NUL")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("this holds half a character (a lone surrogate)") from None
+    return text
+
+
+# a text in a body
+Text = Annotated[str, AfterValidator(_storable)]

@@ -10,7 +10,9 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver
 
-from backend.api.operations import api, problem
+# each adds its operations, in this order: `rest` takes every address that is left
+from backend.api import operations, commands, profiles, definitions, rest  # isort: skip  # noqa: F401
+from backend.api.base import api, problem
 
 View = Callable[..., Any]
 

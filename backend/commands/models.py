@@ -149,6 +149,8 @@ class Command(models.Model):
                 name="commands_command_cancelling",
             ),
             models.Index(fields=["batch", "state"], name="commands_command_batch"),
+            # what people look for: the newest ones that failed
+            models.Index(fields=["state", "-id"], name="commands_command_state"),
         ]
 
     def __str__(self) -> str:

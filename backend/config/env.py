@@ -27,6 +27,16 @@ def env_bool(name: str, *, default: bool = False) -> bool:
     raise ImproperlyConfigured(f"{name}={raw!r}: say 1 or 0")
 
 
+def env_int(name: str, *, default: int, least: int, most: int) -> int:
+    """A whole number from `least` to `most`; anything else raises ImproperlyConfigured."""
+    raw = os.environ.get(name, "").strip()
+    if not raw:
+        return default
+    if not (raw.isascii() and raw.isdecimal() and least <= int(raw) <= most):
+        raise ImproperlyConfigured(f"{name}={raw!r}: say a whole number from {least} to {most}")
+    return int(raw)
+
+
 def env_list(name: str, default: list[str]) -> list[str]:
     """A comma-separated list; empty entries are dropped."""
     raw = os.environ.get(name)

@@ -7,7 +7,7 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from backend.config.env import database, env_bool, env_list, env_path, env_str
+from backend.config.env import database, env_bool, env_int, env_list, env_path, env_str
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
@@ -51,6 +51,11 @@ LESHAN_URL = env_str("FLOWNEXUS_LESHAN_URL", "http://127.0.0.1:8080").rstrip("/"
 LESHAN_TOKEN_FILE = env_path("FLOWNEXUS_LESHAN_TOKEN_FILE") or DATA_DIR / "leshan.token"
 LESHAN_TOKEN = env_str("FLOWNEXUS_LESHAN_TOKEN")  # wins over the file
 
+# -- commands: hours after which one that was not answered ends as expired; 30 days at most
+COMMAND_EXPIRY_HOURS = env_int("FLOWNEXUS_COMMAND_EXPIRY_HOURS", default=24, least=1, most=720)
+# seconds that a device may take for its answer, retransmissions included
+REQUEST_SECONDS = env_int("FLOWNEXUS_REQUEST_SECONDS", default=30, least=1, most=240)
+
 INSTALLED_APPS = [
     "backend.accounts",
     "backend.devices",
@@ -59,6 +64,7 @@ INSTALLED_APPS = [
     "backend.pki",
     "backend.sync",
     "backend.api",
+    "backend.debug",
     "backend.ui",
     "allauth",
     "allauth.account",
@@ -176,5 +182,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    # a line for each request of the demo UI is no news
+    "loggers": {"httpx": {"level": "WARNING"}},
     "root": {"handlers": ["console"], "level": env_str("FLOWNEXUS_LOG_LEVEL", "INFO")},
 }

@@ -1,1 +1,1 @@
-"""For administrators: the Leshan demo UI and the CoAP trace, streamed straight from Leshan."""
+"""For administrators: Leshan's demo UI and the CoAP trace, streamed straight from Leshan."""

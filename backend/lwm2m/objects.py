@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.lwm2m.paths import PathError, path_ids
+from backend.lwm2m.values import type_name
 
 Version = tuple[int, int]
 # an object that is listed without a version has this one
@@ -32,6 +33,8 @@ class ResourceDefinition:
     multiple: bool
     mandatory: bool
     description: str
+    # what values it takes, as the model's author wrote it: "0..100", "1-64 bytes" (backend.lwm2m.input reads it)
+    range: str = ""
 
 
 def version_parse(text: str | None) -> Version:
@@ -78,12 +81,13 @@ def resource_definition(spec: Mapping[str, Any], resource_id: int) -> ResourceDe
             return ResourceDefinition(
                 id=resource_id,
                 name=str(definition.get("name") or ""),
-                type=str(definition.get("type") or "").upper().replace("NONE", ""),
+                type=type_name(str(definition.get("type") or "")).replace("NONE", ""),
                 units=str(definition.get("units") or ""),
                 operations=str(definition.get("operations") or "").replace("NONE", ""),
                 multiple=str(definition.get("instancetype") or "").lower() == "multiple",
                 mandatory=bool(definition.get("mandatory")),
                 description=str(definition.get("description") or ""),
+                range=str(definition.get("range") or ""),
             )
     return None
 

@@ -119,6 +119,14 @@ PAIRS: dict[str, Callable[[Any], Pair]] = {
     "CORELNK": _corelnk,
 }
 TYPES = frozenset(PAIRS)
+# Leshan's word for a type that the specification calls otherwise
+LESHAN_CORELNK = "CORELINK"
+
+
+def type_name(text: str) -> str:
+    """A type as Leshan or a DDF file writes it ("unsigned_integer", "Unsigned Integer", "corelink"), in capitals."""
+    name = text.strip().upper().replace(" ", "_")
+    return "CORELNK" if name == LESHAN_CORELNK else name
 
 
 def pair(type_: str, raw: Any) -> Pair:
@@ -154,7 +162,7 @@ def node_type(node: Mapping[str, Any]) -> str:
     """A resource node's type in capitals; guessed from the JSON value where the node names none (older bodies)."""
     type_ = node.get("type")
     if isinstance(type_, str):
-        return type_.upper()
+        return type_name(type_)
     sample = node.get("value")
     values = node.get("values")
     if sample is None and isinstance(values, Mapping) and values:

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import IncompleteRead
-from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 from urllib.parse import quote
 
@@ -14,13 +13,16 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+from backend.config.leshan import Token
 from backend.lwm2m.registrations import RegistrationError, RegistrationInfo, registration_parse
+from backend.sync.calls import Call, attributes_query
 from backend.sync.exceptions import (
     AnswerTimeoutError,
     BadRequestError,
     DeviceError,
     DeviceSleepingError,
     DeviceTimeoutError,
+    LeshanError,
     NotFoundError,
     NotRegisteredError,
     RequestFailedError,
@@ -36,6 +38,8 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS = 3.05
 # what Leshan needs beside the device's own time to answer
 MARGIN_SECONDS = 5.0
+# Leshan answers these at once, when its disk has them
+ASYNC_SECONDS = 10.0
 STREAM_CHUNK = 65536
 
 
@@ -75,38 +79,6 @@ class Content:
 
     status: str
     node: dict[str, Any] | None
-
-
-class Token:
-    """The bearer token: given as text, or the first line of a file that is read again when it was refused."""
-
-    def __init__(self, *, text: str = "", file: Path | None = None) -> None:
-        """The text wins over the file; with neither, requests go without a token."""
-        self._text = text
-        self._file = None if text else file
-        self._read: str | None = text or None
-
-    def value(self) -> str:
-        """The token, "" where there is none (no file, or an empty one)."""
-        if self._read is None:
-            self.refresh("")
-        return self._read or ""
-
-    def refresh(self, refused: str) -> bool:
-        """Reads the file again; true where it now holds another token than the refused one."""
-        if self._file is None:
-            return False
-        try:
-            lines = self._file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError):
-            lines = []
-        self._read = lines[0].strip() if lines else None
-        return (self._read or "") != refused
-
-    @property
-    def source(self) -> str:
-        """Where the token comes from, for messages."""
-        return str(self._file) if self._file else "FLOWNEXUS_LESHAN_TOKEN"
 
 
 class EventStream:
@@ -236,6 +208,81 @@ class LeshanClient:
         """Ends an observation the passive way: the next notification is answered with a reset."""
         self._send("DELETE", f"{self._client(endpoint)}{path}/observe", timeout=timeout + MARGIN_SECONDS)
 
+    def observe_composite(self, endpoint: str, paths: Sequence[str], *, timeout: float = 5.0) -> Content:
+        """Starts one observation of several paths; the content is a node by path."""
+        return self._device("POST", endpoint, "/composite/observe", timeout=timeout, paths=",".join(paths))
+
+    def observe_composite_cancel(self, endpoint: str, paths: Sequence[str], *, timeout: float = 5.0) -> None:
+        """Ends an observation of exactly these paths the passive way."""
+        target = f"{self._client(endpoint)}/composite/observe"
+        self._send("DELETE", target, params={"paths": ",".join(paths)}, timeout=timeout + MARGIN_SECONDS)
+
+    def attributes_write(
+        self, endpoint: str, path: str, attributes: Mapping[str, float | None], *, timeout: float = 5.0
+    ) -> None:
+        """Sets notification attributes; None unsets one."""
+        self._device("PUT", endpoint, f"{path}/attributes?{attributes_query(attributes)}", timeout=timeout)
+
+    # -- requests through the journal (docs/leshan-api.md, "Requests")
+
+    def request_start(self, endpoint: str, request_id: str, call: Call) -> dict[str, Any]:
+        """Gives Leshan a request to carry out; its record, at once. The same id again starts nothing new.
+
+        Raises DeviceSleepingError, NotRegisteredError or another LeshanError where Leshan did not accept it; after an
+        UnavailableError or UnauthorisedError it may have.
+        """
+        headers = {"Prefer": "respond-async", "Request-Id": request_id, "Content-Type": call.content_type}
+        target = self._client(endpoint) + call.target
+        response = self._send(call.method, target, headers=headers, body=call.body, timeout=ASYNC_SECONDS)
+        return self._record(response, f"{call.method} {call.target}")
+
+    def request_record(self, request_id: str) -> dict[str, Any] | None:
+        """The record of a request; None where Leshan has none."""
+        try:
+            response = self._send("GET", f"/api/requests/{segment(request_id)}", timeout=ASYNC_SECONDS)
+        except NotFoundError:
+            return None
+        return self._record(response, "GET /api/requests")
+
+    def request_cancel(self, request_id: str) -> dict[str, Any] | None:
+        """Takes a request back: its record where it had ended already, {} where it will end, None: Leshan has none."""
+        try:
+            response = self._send("DELETE", f"/api/requests/{segment(request_id)}", timeout=ASYNC_SECONDS)
+        except NotFoundError:
+            return None
+        return {} if response.status_code == 202 else self._record(response, "DELETE /api/requests")
+
+    @staticmethod
+    def _record(response: requests.Response, what: str) -> dict[str, Any]:
+        try:
+            record = orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            record = None
+        if not isinstance(record, dict) or record.get("state") not in {"pending", "ended"}:
+            raise UnexpectedAnswerError(f"{what}: no record of a request but {response.text[:80]!r}")
+        return record
+
+    # -- object models (own server only)
+
+    def models(self) -> dict[tuple[int, str], str]:
+        """(object, version) → SHA-256 of the definitions that were given to Leshan. NotFoundError: it takes none."""
+        answer = self._json("GET", "/api/models")
+        if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
+            raise UnexpectedAnswerError("/api/models is not an array of objects")
+        return {(int(item["id"]), str(item["version"])): str(item.get("sha256")) for item in answer}
+
+    def model_put(self, object_id: int, version: str, xml: bytes) -> None:
+        """Gives a definition. Raises BadRequestError with Leshan's reason where it refuses it."""
+        headers = {"Content-Type": "application/xml"}
+        self._send("PUT", f"/api/models/{object_id}/{segment(version)}", headers=headers, body=xml, timeout=30.0)
+
+    def model_delete(self, object_id: int, version: str) -> None:
+        """Takes one back; one that is not there is no error."""
+        try:
+            self._send("DELETE", f"/api/models/{object_id}/{segment(version)}")
+        except NotFoundError:
+            return
+
     def awake_set(self, endpoint: str, seconds: int) -> None:
         """Sets how long the device is taken to be awake after its last message (own server only)."""
         self._send("PUT", f"{self._client(endpoint)}/awake", body=orjson.dumps({"seconds": seconds}))
@@ -252,11 +299,11 @@ class LeshanClient:
     def _client(self, endpoint: str) -> str:
         return f"/api/clients/{segment(endpoint)}"
 
-    def _device(self, method: str, endpoint: str, path: str, *, timeout: float) -> Content:
+    def _device(self, method: str, endpoint: str, path: str, *, timeout: float, **parameters: str) -> Content:
         answer = self._json(
             method,
             self._client(endpoint) + path,
-            params={"timeout": f"{timeout:g}"},
+            params={"timeout": f"{timeout:g}", **parameters},
             timeout=timeout + MARGIN_SECONDS,
         )
         if not isinstance(answer, dict) or not isinstance(answer.get("success"), bool):
@@ -314,7 +361,7 @@ class LeshanClient:
             return response
         raise self._error(response, f"{method} {path}")
 
-    def _error(self, response: requests.Response, what: str) -> Exception:
+    def _error(self, response: requests.Response, what: str) -> LeshanError:
         try:
             text = response.content[:2000].decode("utf-8", "replace").strip()
         except (requests.RequestException, HTTPError, OSError):
@@ -332,13 +379,17 @@ class LeshanClient:
             return DeviceSleepingError(line)
         if "no registered client" in line.lower():
             return NotRegisteredError(line)
+        error: LeshanError
         if status in {404, 405}:
-            return NotFoundError(f"{what}: {said}")
-        if 400 <= status < 500:
-            return BadRequestError(f"{what}: {said}")
-        if status >= 500:
-            return RequestFailedError(f"{what}: {said}")
-        return UnexpectedAnswerError(f"{what}: HTTP {status}")
+            error = NotFoundError(f"{what}: {said}")
+        elif 400 <= status < 500:
+            error = BadRequestError(f"{what}: {said}")
+        elif status >= 500:
+            error = RequestFailedError(f"{what}: {said}")
+        else:
+            error = UnexpectedAnswerError(f"{what}: HTTP {status}")
+        error.said = line
+        return error
 
     @staticmethod
     def _headers(token: str, extra: Mapping[str, str] | None, body: bytes | None) -> dict[str, str]:
@@ -346,7 +397,7 @@ class LeshanClient:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            headers.setdefault("Content-Type", "application/json")
         return headers
 
     def _session(self) -> requests.Session:

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from backend.commands.services.outcomes import Record
 from backend.lwm2m.paths import PathError, resource_ids
 from backend.lwm2m.registrations import registration_parse
 from backend.lwm2m.values import PAIRS, NodeError, leaves, pair
@@ -27,6 +28,7 @@ from backend.sync.events import (
     Reading,
     Refused,
     Registered,
+    Responded,
     Undecoded,
     Unknown,
     Updated,
@@ -364,14 +366,47 @@ def _values(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Values:
 
 
 def _request_response(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Event:
-    """A device's late answer: its content, where it has one, is worth as much as a read's."""
+    """How a request ended; a device's answer is worth as much as a read's."""
+    record = record_of(body)
     readings: list[Reading] = []
     problems: list[str] = []
-    response = body.get("response")
-    content = response.get("content") if isinstance(response, dict) and response.get("success") else None
+    content = record.response.get("content") if record.response and record.response.get("success") else None
     if content is not None:
-        readings_of(str(body.get("path")), content, None, readings, problems)
-    return Values(id_, name, data, _time(body), _endpoint(body), readings, problems, sampled=False)
+        content_readings(str(body.get("path") or ""), content, readings, problems)
+    return Responded(id_, name, data, _time(body), _endpoint(body), record, readings, problems)
+
+
+def responded(body: dict[str, Any]) -> Item:
+    """The same from Leshan's record of a request that ended."""
+    data = orjson.dumps(body)
+    try:
+        return _request_response("", "REQUEST_RESPONSE", data, body)
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        return Poisoned("", "REQUEST_RESPONSE", data, len(data), f"REQUEST_RESPONSE: {str(error)[:500]}")
+
+
+def record_of(body: dict[str, Any]) -> Record:
+    """The fields that say how a request ended; without `outcome`, as a stock server says it, the device answered."""
+    response, duration = body.get("response"), body.get("duration")
+    return Record(
+        request_id=str(body.get("requestId") or ""),
+        outcome=str(body.get("outcome") or "answered"),
+        response=response if isinstance(response, dict) else None,
+        error=str(body.get("error") or "")[:2000],
+        sent=body.get("sent") is not False,
+        duration_ms=min(2**31 - 1, max(0, round(duration))) if isinstance(duration, int | float) else None,
+    )
+
+
+def content_readings(path: str, content: Any, readings: list[Reading], problems: list[str]) -> None:
+    """Adds every value in an answer's content: a node at the path, or of a composite a node by path."""
+    if path or not isinstance(content, dict):
+        readings_of(path or "/", content, None, readings, problems)
+        return
+    for place, node in content.items():
+        # a composite answers with nothing where it has nothing
+        if node is not None:
+            readings_of(str(place), node, None, readings, problems)
 
 
 def _registration(body: Any) -> Any:
@@ -411,8 +446,9 @@ def _gap(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Event:
 
 
 def _observation_lost(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Event:
-    path, code = str(body["path"]), str(body.get("code") or "")
-    return ObservationLost(id_, name, data, _time(body), _endpoint(body), path, code)
+    paths = body["paths"] if "path" not in body else [body["path"]]
+    code = str(body.get("code") or "")
+    return ObservationLost(id_, name, data, _time(body), _endpoint(body), [str(path) for path in paths], code)
 
 
 def _undecoded(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Event:

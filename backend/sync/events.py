@@ -3,9 +3,12 @@
 Times are microseconds since 1970 (UTC) by the server's clock, None where the server gives none (a stock one).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from backend.commands.services.outcomes import Record
+from backend.devices.services import ObservationMark
 from backend.lwm2m.registrations import RegistrationInfo
 
 # path, type, number, text, the device's own time; number and text as in backend.lwm2m.values. A plain tuple because
@@ -47,15 +50,21 @@ class Deregistered(Event):
 
 @dataclass(slots=True)
 class Values(Event):
-    """NOTIFICATION, SEND, or the late answer to a request: what a device said.
-
-    `sampled`: the values go into the time series. `problems`: what could not be read of it, a sentence each.
-    """
+    """NOTIFICATION or SEND: what a device said. `problems`: what could not be read of it, a sentence each."""
 
     endpoint: str
     readings: list[Reading]
     problems: list[str]
-    sampled: bool = True
+
+
+@dataclass(slots=True)
+class Responded(Event):
+    """REQUEST_RESPONSE: how a request that was accepted before has ended. Also made from Leshan's record of it."""
+
+    endpoint: str
+    record: Record
+    readings: list[Reading]
+    problems: list[str]
 
 
 @dataclass(slots=True)
@@ -81,7 +90,8 @@ class ObservationLost(Event):
     """OBSERVATION_LOST: the device ended an observation."""
 
     endpoint: str
-    path: str
+    # several of a composite one
+    paths: list[str]
     code: str
 
 
@@ -138,7 +148,7 @@ class Idle:
 
 @dataclass(slots=True)
 class ReadDone:
-    """A device answered a read, or a path's observation was established (`observed`).
+    """A device answered a read, or observations were established (`marks`).
 
     `sampled`: the value belongs into the time series, because no event will tell it.
     """
@@ -149,7 +159,7 @@ class ReadDone:
     problems: list[str]
     # microseconds since 1970: when we had the answer
     received: int
-    observed: bool = False
+    marks: tuple[ObservationMark, ...] = ()
     sampled: bool = False
     registration_id: str = ""
 
@@ -165,6 +175,16 @@ class ObserveFailed:
 
 
 @dataclass(slots=True)
+class AttributesDone:
+    """An active observation's attributes were written, or (None) refused: `note` says why."""
+
+    endpoint: str
+    path: str
+    attributes: Mapping[str, Any] | None
+    note: str = ""
+
+
+@dataclass(slots=True)
 class Clients:
     """Leshan's registrations at one moment; `asked` is time.monotonic() before the question."""
 
@@ -173,8 +193,8 @@ class Clients:
 
 
 Item = Event | Poisoned | Idle
-Answer = ReadDone | ObserveFailed | Clients
-Storable = Event | Poisoned | Idle | ReadDone | ObserveFailed | Clients
+Answer = ReadDone | ObserveFailed | AttributesDone | Clients
+Storable = Event | Poisoned | Idle | ReadDone | ObserveFailed | AttributesDone | Clients
 
 
 @dataclass(slots=True)

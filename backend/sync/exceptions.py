@@ -2,7 +2,9 @@
 
 
 class LeshanError(Exception):
-    """A request to Leshan did not do what it should."""
+    """A request to Leshan did not do what it should. `said`: Leshan's own words, "" where it has none."""
+
+    said: str = ""
 
 
 class UnavailableError(LeshanError):

@@ -29,8 +29,9 @@ from backend.devices.models import (
 from backend.devices.services import (
     Sign,
     devices_ensure,
-    observation_set_active,
+    observation_set_attributes,
     observation_set_failed,
+    observations_set_active,
     registration_end,
     registration_fill,
     registration_is_older,
@@ -42,7 +43,9 @@ from backend.lwm2m.registrations import RegistrationInfo
 from backend.lwm2m.times import datetime_of_us, us_of_datetime
 from backend.lwm2m.values import canonical_text
 from backend.sync import texts
+from backend.sync.answers import AnswerEffects, Answers
 from backend.sync.events import (
+    AttributesDone,
     Clients,
     Deregistered,
     Event,
@@ -57,6 +60,7 @@ from backend.sync.events import (
     Reading,
     Refused,
     Registered,
+    Responded,
     Storable,
     Undecoded,
     Unknown,
@@ -80,6 +84,9 @@ log = logging.getLogger(__name__)
 KEEP_LIMIT = 1024 * 1024
 # object 3 resources that are copied to the device, for fast lists
 IDENTITY = {"/3/0/0": "manufacturer", "/3/0/1": "model", "/3/0/2": "serial_number", "/3/0/3": "firmware_version"}
+
+# items that tell something of a device that is there already
+_OF_DEVICES = Presence | ObservationLost | Undecoded | Responded | ReadDone | ObserveFailed | AttributesDone | Refused
 
 # (age, reading, receive time) of the newest value of a path within a batch
 _Current = tuple[int, Reading, int]
@@ -112,6 +119,10 @@ class Stored:
     gap: bool = False
     # the server's list and later events told different things of a registration: ask again
     unsure: bool = False
+    # what answers to commands brought
+    answers: AnswerEffects = field(default_factory=AnswerEffects)
+    # ids of devices that are new, or say other things of themselves (manufacturer, model)
+    identified: set[int] = field(default_factory=set)
 
     def add(self, other: "Stored") -> None:
         """Joins the outcome of a later part."""
@@ -128,6 +139,8 @@ class Stored:
         self.lost |= other.lost
         self.gap = self.gap or other.gap
         self.unsure = self.unsure or other.unsure
+        self.answers.add(other.answers)
+        self.identified |= other.identified
 
 
 @dataclass(slots=True)
@@ -231,6 +244,9 @@ class _Batch:
         self._raw: list[RawEvent] = []
         self._gaps: list[StreamGap] = []
         self._samples = SampleBuffer()
+        self._answers = Answers([], self._now)
+        # ids of devices of whose commands there is news
+        self._commanded: set[int] = set()
         # samples of series that are not known yet: key, time, number, text, delay
         self._unplaced: list[tuple[SeriesKey, int, float | None, str | None, int | None]] = []
         self._newest = 0
@@ -305,9 +321,12 @@ class _Batch:
         endpoints: set[str] = set()
         create = {item.endpoint for item in items if type(item) is Values}
         lifecycle: set[str] = set()
+        responses: list[Responded] = []
         for item in items:
             if type(item) is Values:
                 continue
+            if isinstance(item, Responded):
+                responses.append(item)
             if isinstance(item, Registered | Updated):
                 create.add(item.registration.endpoint)
                 lifecycle.add(item.registration.endpoint)
@@ -320,8 +339,10 @@ class _Batch:
                 endpoints |= names | set(ours.values_list("device__endpoint", flat=True))
                 create |= names
                 lifecycle |= endpoints
-            elif isinstance(item, Presence | ObservationLost | Undecoded | ReadDone | ObserveFailed | Refused):
+            elif isinstance(item, _OF_DEVICES):
                 endpoints.add(item.endpoint)
+        if responses:
+            self._answers = Answers(responses, self._now)
         endpoints |= create
         endpoints.discard("")
         if not endpoints:
@@ -344,12 +365,16 @@ class _Batch:
             self._read(item)
         elif isinstance(item, ObserveFailed):
             self._observe_failed(item)
+        elif isinstance(item, AttributesDone):
+            self._attributes(item)
         elif isinstance(item, Clients):
             self._clients(item)
             return
         elif isinstance(item, Poisoned):
             self._result.events += 1
             self._keep(item.id, item.name, item.data, item.size, item.error)
+        elif isinstance(item, Responded):
+            self._responded(item)
         elif isinstance(item, Registered):
             self._register(item.registration, item.time or us_of_datetime(item.registration.registered_at))
         elif isinstance(item, Updated):
@@ -398,25 +423,24 @@ class _Batch:
         self._result.values += len(readings)
         work.new_values = True
         current, ids = work.current, work.series
-        sampled, plain, timed = item.sampled, self._samples.plain, self._samples.timed
+        plain, timed = self._samples.plain, self._samples.timed
         for reading in readings:
             path, _, number, text, own = reading
             age = at if own is None or own > at else own
             newest = current.get(path)
             if newest is None or newest[0] <= age:
                 current[path] = (age, reading, at)
-            if sampled:
-                series_id = ids.get(path)
-                if series_id is None:
-                    self._sample(work, path, at, number, text, own)
-                # what SampleBuffer.add does, without the call: nearly all values go one of the first two ways
-                elif text is None and number is not None:
-                    if own is None:
-                        plain += (series_id, at, number)
-                    else:
-                        timed += (series_id, own, number, (at - own) // 1000)
+            series_id = ids.get(path)
+            if series_id is None:
+                self._sample(work, path, at, number, text, own)
+            # what SampleBuffer.add does, without the call: nearly all values go one of the first two ways
+            elif text is None and number is not None:
+                if own is None:
+                    plain += (series_id, at, number)
                 else:
-                    self._sample(work, path, at, number, text, own)
+                    timed += (series_id, own, number, (at - own) // 1000)
+            else:
+                self._sample(work, path, at, number, text, own)
 
     def _sample(self, work: _Work, path: str, at: int, number: float | None, text: str | None, own: int | None) -> None:
         """Puts a sample where its series is known, else aside until all new series are made in one go."""
@@ -438,9 +462,9 @@ class _Batch:
         readings, problems = item.readings, item.problems
         if self._nul_refused:
             readings, problems = _without_nul(readings, problems)
-        if item.observed:
-            observation_set_active(
-                device_id=device_id, path=item.path, registration_id=item.registration_id, at=self._now
+        if item.marks:
+            observations_set_active(
+                device_id=device_id, marks=item.marks, registration_id=item.registration_id, at=self._now
             )
             work.status_changed = True
         if item.sampled:
@@ -459,6 +483,46 @@ class _Batch:
         if problems:
             log.warning("%s %s: %s", item.endpoint, item.path, "; ".join(problems[:5]))
             self._result.errors += 1
+
+    def _responded(self, item: Responded) -> None:
+        """How a request ended: a command's, or one that somebody else made."""
+        work = self._works.get(item.endpoint)
+        if work is None:
+            return
+        at = item.time or self._received
+        taken = self._answers.take(item)
+        if taken is not None:
+            self._commanded.add(work.device.pk)
+        if item.record.outcome == "answered":
+            self._sign(work, Sign.MESSAGE, at, own_time=item.time is not None)
+        elif item.record.outcome == "timeout":
+            # what it said before is no sign that it listens now; what it says after is
+            self._result.signs.discard(item.endpoint)
+            work.online = False
+        readings, problems = item.readings, item.problems
+        if self._nul_refused:
+            readings, problems = _without_nul(readings, problems)
+        if problems:
+            self._keep(item.id, item.name, item.data, len(item.data), "; ".join(problems[:20]), work.device)
+        sampled = taken is not None and self._answers.sampled(taken[0])
+        for reading in readings:
+            path, type_, number, text, _ = reading
+            before = work.current.get(path)
+            if sampled and type_ != "OPAQUE":
+                self._sample(work, path, at, number, text, None)
+            if before is None or before[0] <= at:
+                work.current[path] = (at, reading, at)
+        self._result.values += len(readings)
+        work.new_values = work.new_values or bool(readings)
+
+    def _attributes(self, item: AttributesDone) -> None:
+        work = self._works.get(item.endpoint)
+        if work is None:
+            return
+        observation_set_attributes(
+            device_id=work.device.pk, path=item.path, attributes=item.attributes, note=item.note, at=self._now
+        )
+        work.status_changed = True
 
     def _observe_failed(self, item: ObserveFailed) -> None:
         work = self._works.get(item.endpoint)
@@ -534,6 +598,7 @@ class _Batch:
         """Makes the registration the device's current one; the words for what changed in it."""
         if work.registration is None:
             work.registration = Registration(device=work.device)
+            self._result.identified.add(work.device.pk)
         changed = registration_fill(registration=work.registration, info=info)
         work.registration_changed = True
         work.status_changed = work.status_changed or bool(changed)
@@ -605,12 +670,12 @@ class _Batch:
         at = item.time or self._received
         self._sign(work, Sign.MESSAGE, at, own_time=item.time is not None)
         text = texts.observation_lost(item)
-        self._note(DeviceEvent.Kind.OBSERVATION_LOST, at, text, {"path": item.path, "code": item.code}, work.device)
-        row = Observation.objects.filter(device=work.device, path=item.path).first()
-        if row is not None:
+        detail = {"path": ", ".join(item.paths), "code": item.code}
+        self._note(DeviceEvent.Kind.OBSERVATION_LOST, at, text, detail, work.device)
+        for row in Observation.objects.filter(device=work.device, path__in=item.paths):
             observation_set_failed(
                 device_id=work.device.pk,
-                path=item.path,
+                path=row.path,
                 registration_id=row.registration_id,
                 reason=text,
                 at=datetime_of_us(at),
@@ -723,6 +788,9 @@ class _Batch:
     def _write(self, last_id: str, head: str, *, moved: bool) -> None:
         self._write_values()
         changes: list[ChangeRow] = []
+        self._answers.settle()
+        self._result.answers = self._answers.effects
+        changes += [(device_id, Change.Kind.COMMANDS) for device_id in sorted(self._commanded)]
         contacts = []
         registrations = []
         for work in self._works.values():
@@ -740,6 +808,7 @@ class _Batch:
                 columns = {IDENTITY[path]: value[:255] for path, value in current.values_list("path", "value")}
                 Device.objects.filter(pk=device.pk).update(**columns)
                 work.status_changed = True
+                self._result.identified.add(device.pk)
             if work.new_values:
                 changes.append((device.pk, Change.Kind.VALUES))
             if work.status_changed:

@@ -89,15 +89,30 @@ def _differs(present: CredentialJson, wanted: CredentialJson) -> bool:
     return shown is not None and set(shown) != set(mine.get("certificates", []))
 
 
-def paths_wanted(patterns: Iterable[str], links: Sequence[Mapping[str, Any]]) -> list[str]:
+# path, or a pattern with `*` for the instance, and its notification attributes
+Wish = tuple[str, Mapping[str, float]]
+# a person's word on one path of one device: path, wanted, attributes
+OwnWish = tuple[str, bool, Mapping[str, float]]
+Attributes = Mapping[str, float]
+# None unsets an attribute
+Changes = Mapping[str, float | None]
+
+# how many paths a composite observation may have: what Zephyr's client takes
+COMPOSITE_MOST = 6
+
+
+def paths_wanted(
+    wishes: Iterable[Wish], links: Sequence[Mapping[str, Any]], own: Iterable[OwnWish] = ()
+) -> dict[str, Attributes]:
     """The profile's patterns as real paths on a device with these object links: only what the device lists.
 
     `*` stands for every instance that is listed; a pattern for an instance that is not listed gives nothing, but where
-    an object is listed without instances, a pattern with an instance number is tried.
+    an object is listed without instances, a pattern with an instance number is tried. A person's own word overrides
+    the profile's on its path; there the device only has to have the object.
     """
     instances = object_instances(links)
-    paths: dict[str, None] = {}
-    for pattern in patterns:
+    paths: dict[str, Attributes] = {}
+    for pattern, attributes in wishes:
         parts = pattern.strip("/").split("/")
         try:
             object_id = path_ids(f"/{parts[0]}")[0]
@@ -114,8 +129,18 @@ def paths_wanted(patterns: Iterable[str], links: Sequence[Mapping[str, Any]]) ->
             chosen = ["/" + "/".join(parts)]
         else:
             chosen = []
-        paths.update(dict.fromkeys(chosen))
-    return list(paths)
+        for path in chosen:
+            paths.setdefault(path, attributes)
+    for path, wanted, attributes in own:
+        try:
+            object_id = path_ids(path)[0]
+        except PathError:
+            continue
+        if not wanted:
+            paths.pop(path, None)
+        elif object_id in instances:
+            paths[path] = attributes
+    return paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +150,11 @@ class ObservationRow:
     path: str
     state: str
     registration_id: str
+    # wanted when it was last looked at, and those that the device has taken
+    attributes: Attributes = field(default_factory=dict)
+    attributes_set: Attributes = field(default_factory=dict)
+    composite: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,22 +163,33 @@ class DeviceFacts:
 
     registration_id: str
     links: Sequence[Mapping[str, Any]]
-    patterns: Sequence[str]
+    wishes: Sequence[Wish]
     observations: Sequence[ObservationRow]
     # (object, instance) → how many of its resources have a value
     known: Mapping[tuple[int, int], int]
     # object 3 was read in this registration
     identified: bool
+    own: Sequence[OwnWish] = ()
+    # observe single resources together
+    composite: bool = False
+    # paths that a command is about to observe, or no longer: it has the first word
+    commanded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class DevicePlan:
-    """What to ask of a device, in this order: `identify`, then observe, cancel, read."""
+    """What to ask of a device, in this order: `identify`, then cancel, observe, attributes, read."""
 
-    wanted: list[str]
+    wanted: dict[str, Attributes]
     identify: bool
-    observe: list[str]
+    # path → attributes to write before it is observed
+    observe: dict[str, Changes]
+    # groups of such paths, each for one composite observation
+    composites: list[dict[str, Changes]]
+    # of observations that are there already
+    attributes: dict[str, Changes]
     cancel: list[str]
+    cancel_composites: list[tuple[str, ...]]
     read: list[str] = field(default_factory=list)
 
 
@@ -156,38 +197,73 @@ def device_plan(facts: DeviceFacts, *, retry_failed: bool = False) -> DevicePlan
     """Compares what is wanted with what is there.
 
     An observation counts only in the registration that it was made in; one that the device refused in this
-    registration is not tried again, but with `retry_failed`.
+    registration is not tried again, but with `retry_failed`. Attributes are written anew in every registration: nobody
+    knows whether the device kept them.
     """
-    wanted = paths_wanted(facts.patterns, facts.links)
-    settled = {
-        row.path
-        for row in facts.observations
-        if row.registration_id == facts.registration_id
-        and (row.state == "active" or (row.state == "failed" and not retry_failed))
-    }
-    cancel = [
-        row.path
-        for row in facts.observations
-        if row.path not in wanted and row.state == "active" and row.registration_id == facts.registration_id
-    ]
+    wanted = paths_wanted(facts.wishes, facts.links, facts.own)
+    rows = {row.path: row for row in facts.observations}
+    here = {path: row for path, row in rows.items() if row.registration_id == facts.registration_id}
+    active = {path for path, row in here.items() if row.state == "active"}
+    refused = set() if retry_failed else {path for path, row in here.items() if row.state == "failed"}
+    open_ = {path for path in wanted if path not in refused and path not in facts.commanded}
+
+    together = {path for path in active if here[path].composite}
+    broken = bool(together - wanted.keys()) or any(path in facts.commanded for path in together)
+    alone = active - together
+    joinable = {path for path in open_ - alone if facts.composite and path.count("/") == 3}
+    regroup = bool(together) and (broken or bool(joinable - together))
+    cancel_composites = _groups(together) if regroup else []
+    if not regroup:
+        joinable -= together
+    groups = [group for group in _groups(joinable) if len(group) > 1]
+    grouped = {path for group in groups for path in group}
+    settled = alone | (set() if regroup else together)
+    observe = [path for path in wanted if path in open_ and path not in settled and path not in grouped]
+
+    changes = {path: _changes(wanted[path], rows.get(path)) for path in open_ - settled}
     instances = object_instances(facts.links)
     # what observations bring says nothing of the rest of an instance, such as its unit
     observed = Counter(path_ids(path)[:2] for path in wanted)
-    read = [
-        f"/{object_id}/{instance}"
-        for object_id, listed in instances.items()
-        if object_id not in UNREADABLE
-        for instance in listed
-        if facts.known.get((object_id, instance), 0) <= observed[object_id, instance]
-        and (object_id, instance) != (3, 0)
-    ]
     return DevicePlan(
         wanted=wanted,
         identify=not facts.identified and (3 in instances),
-        observe=[path for path in wanted if path not in settled],
-        cancel=cancel,
-        read=read,
+        observe={path: changes[path] for path in observe},
+        composites=[{path: changes[path] for path in group} for group in groups],
+        attributes={
+            path: _changes(wanted[path], rows[path])
+            for path in wanted
+            if path in settled & open_ and _outdated(wanted[path], rows[path])
+        },
+        cancel=sorted(alone - wanted.keys() - facts.commanded),
+        cancel_composites=cancel_composites,
+        read=[
+            f"/{object_id}/{instance}"
+            for object_id, listed in instances.items()
+            if object_id not in UNREADABLE
+            for instance in listed
+            if facts.known.get((object_id, instance), 0) <= observed[object_id, instance]
+            and (object_id, instance) != (3, 0)
+        ],
     )
+
+
+def _groups(paths: Iterable[str]) -> list[tuple[str, ...]]:
+    """By order of the paths, so that the same paths always make the same groups."""
+    ordered = sorted(paths)
+    return [tuple(ordered[start : start + COMPOSITE_MOST]) for start in range(0, len(ordered), COMPOSITE_MOST)]
+
+
+def _changes(wanted: Attributes, row: ObservationRow | None) -> Changes:
+    """What to write: all that is wanted, and what was set and is wanted no more, as None."""
+    before = {} if row is None else row.attributes_set
+    return dict.fromkeys(before.keys() - wanted.keys()) | dict(wanted)
+
+
+def _outdated(wanted: Attributes, row: ObservationRow) -> bool:
+    """Has the device other attributes than wanted? Those that it refused are not written again."""
+    if dict(row.attributes_set) == dict(wanted):
+        return False
+    return not (row.reason and dict(row.attributes) == dict(wanted))
 
 
 def retry_delay(attempt: int, *, first: float, most: float) -> float:

@@ -1,24 +1,40 @@
 """What `sync` reads from the database: intentions, and what is known of devices."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.db.models import Count, Max, Q, Sum
 
+from backend.commands.models import OPEN, Command, Kind
 from backend.devices.models import (
     Device,
+    DeviceObservation,
+    ObjectDefinition,
     ObjectSpec,
     Observation,
     Profile,
     ProfileObservation,
+    ProfileRule,
     Registration,
     Resource,
     Status,
 )
+from backend.devices.services import awake_effective
+from backend.lwm2m.objects import object_versions, resource_definition, version_nearest
+from backend.lwm2m.paths import path_ids
 from backend.pki.models import Certificate, Credential
 from backend.sync.client import CredentialJson
+from backend.sync.definitions import DefinitionRow
 from backend.sync.models import PushedCredential
-from backend.sync.plan import CredentialRow, DeviceFacts, ObservationRow, credential_json
+from backend.sync.plan import (
+    UNREADABLE,
+    CredentialRow,
+    DeviceFacts,
+    ObservationRow,
+    OwnWish,
+    Wish,
+    credential_json,
+)
 
 _CHUNK = 500
 _IDENTITY = ("/3/0/0", "/3/0/1", "/3/0/2", "/3/0/3")
@@ -33,11 +49,102 @@ def credentials_fingerprint() -> tuple[Any, ...]:
 
 
 def profiles_fingerprint() -> tuple[Any, ...]:
-    """Changes whenever a profile, or which device has which, may have changed. Cheap."""
-    patterns = tuple(ProfileObservation.objects.order_by("pk").values_list("pk", "profile_id", "path"))
-    profiles = tuple(Profile.objects.order_by("pk").values_list("pk", "awake_seconds"))
+    """Changes whenever a profile, or which device has which, may have changed. Cheap.
+
+    The last but one part tells of what concerns every device, the last one of which device has which profile.
+    """
+    patterns = tuple(
+        ProfileObservation.objects.order_by("pk").values_list(
+            "pk", "profile_id", "path", "pmin", "pmax", "gt", "lt", "st"
+        )
+    )
+    profiles = tuple(Profile.objects.order_by("pk").values_list("pk", "awake_seconds", "composite"))
     devices = tuple(Device.objects.order_by("profile_id").values_list("profile_id").annotate(Count("pk"), Sum("pk")))
     return hash(patterns), profiles, devices
+
+
+def own_observations_fingerprint() -> tuple[Any, ...]:
+    """Changes whenever a person's word on an observation may have: new attributes are a new row. Cheap."""
+    wanted = Sum("pk", filter=Q(wanted=True))
+    return tuple(DeviceObservation.objects.aggregate(Count("pk"), Max("pk"), Sum("pk"), wanted=wanted).values())
+
+
+def own_observations() -> dict[int, tuple[str, bool]]:
+    """Row id → endpoint and whether it is wanted, of every such word."""
+    rows = DeviceObservation.objects.order_by().values_list("pk", "device__endpoint", "wanted")
+    return {pk: (endpoint, wanted) for pk, endpoint, wanted in rows}
+
+
+def rules_fingerprint() -> tuple[Any, ...]:
+    """Changes whenever a rule that gives devices their profiles may have. Cheap."""
+    return tuple(ProfileRule.objects.order_by("position", "pk").values_list())
+
+
+def definitions_fingerprint() -> tuple[Any, ...]:
+    """Changes whenever an object definition of a person's may have. Cheap."""
+    return tuple(ObjectDefinition.objects.aggregate(Count("pk"), Sum("pk"), Max("uploaded_at")).values())
+
+
+def definitions_wanted() -> list[DefinitionRow]:
+    """Every object definition that a person has added."""
+    rows = ObjectDefinition.objects.values_list("pk", "object_id", "version", "xml", "problem")
+    return [DefinitionRow(*row) for row in rows]
+
+
+def endpoints_with_objects(*, object_ids: Collection[int], server_id: int) -> dict[tuple[int, str], str]:
+    """(object, version as listed) → one registered device that lists it."""
+    found: dict[tuple[int, str], str] = {}
+    rows = Registration.objects.filter(ended_at=None, device__server_id=server_id)
+    for endpoint, links in rows.values_list("device__endpoint", "object_links").iterator():
+        for pair in object_versions(links).items():
+            if pair[0] in object_ids:
+                found.setdefault(pair, endpoint)
+    return found
+
+
+def presence(*, server_id: int) -> tuple[list[str], list[str]]:
+    """The endpoints that are registered, and those of them that sleep."""
+    rows = Registration.objects.filter(ended_at=None, device__server_id=server_id)
+    known = rows.values_list("device__endpoint", "device__status")
+    return [row[0] for row in known], [row[0] for row in known if row[1] == Status.ASLEEP]
+
+
+def readable(*, written: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
+    """Endpoint → what to read so that the page shows what the device made of these writes.
+
+    A resource that its model does not let us read is left out; one that no model knows is tried.
+    """
+    links = dict(
+        Registration.objects.filter(ended_at=None, device__endpoint__in=list(written)).values_list(
+            "device__endpoint", "object_links"
+        )
+    )
+    objects = {path_ids(path)[0] for paths in written.values() for path in paths}
+    specs: dict[int, dict[str, Any]] = {}
+    for object_id, version, spec in ObjectSpec.objects.filter(object_id__in=objects).values_list(
+        "object_id", "version", "spec"
+    ):
+        specs.setdefault(object_id, {})[version] = spec
+    found: dict[str, list[str]] = {}
+    for endpoint, paths in written.items():
+        if endpoint not in links:
+            continue
+        versions = object_versions(links[endpoint])
+        chosen: dict[str, None] = {}
+        for path in sorted(paths):
+            object_id, instance, resource, _ = path_ids(path)
+            known = specs.get(object_id, {})
+            nearest = version_nearest(versions.get(object_id), known)
+            definition = None
+            if nearest is not None and resource is not None:
+                definition = resource_definition(known[nearest], resource)
+            if object_id in UNREADABLE or (definition is not None and "R" not in definition.operations):
+                continue
+            # a resource instance is read with its resource: others of it may have gone
+            parts = [str(part) for part in (object_id, instance, resource) if part is not None]
+            chosen["/" + "/".join(parts)] = None
+        found[endpoint] = list(chosen)
+    return found
 
 
 def device_profiles() -> dict[str, int | None]:
@@ -110,15 +217,25 @@ def _records(names: Sequence[str]) -> list[DeviceRecord]:
         Registration.objects.filter(ended_at=None, device__endpoint__in=names).select_related("device__profile")
     )
     ids = [row.device_id for row in rows]
-    patterns: dict[int, list[str]] = {}
+    wishes: dict[int, list[Wish]] = {}
     profiles = {row.device.profile_id for row in rows if row.device.profile_id is not None}
-    wishes = ProfileObservation.objects.filter(profile_id__in=profiles)
-    for profile_id, path in wishes.values_list("profile_id", "path"):
-        patterns.setdefault(profile_id, []).append(path)
+    for wish in ProfileObservation.objects.filter(profile_id__in=profiles):
+        wishes.setdefault(wish.profile_id, []).append((wish.path, wish.attributes))
+    own: dict[int, list[OwnWish]] = {}
+    words = DeviceObservation.objects.filter(device_id__in=ids)
+    for device_id, path, wanted, attributes in words.values_list("device_id", "path", "wanted", "attributes"):
+        own.setdefault(device_id, []).append((path, wanted, attributes))
+    commanded: dict[int, set[str]] = {}
+    commands = Command.objects.filter(device_id__in=ids, state__in=OPEN, kind__in=[Kind.OBSERVE, Kind.CANCEL_OBSERVE])
+    for device_id, path in commands.values_list("device_id", "path"):
+        commanded.setdefault(device_id, set()).add(path)
     observations: dict[int, list[ObservationRow]] = {}
     present = Observation.objects.filter(device_id__in=ids)
-    for device_id, path, state, registration_id in present.values_list("device_id", "path", "state", "registration_id"):
-        observations.setdefault(device_id, []).append(ObservationRow(path, state, registration_id))
+    columns = (
+        "device_id", "path", "state", "registration_id", "attributes", "attributes_set", "composite", "reason",
+    )  # fmt: skip
+    for device_id, *columns_of in present.values_list(*columns):
+        observations.setdefault(device_id, []).append(ObservationRow(*columns_of))
     known: dict[int, dict[tuple[int, int], int]] = {}
     instances = Resource.objects.filter(device_id__in=ids).order_by()
     counted = instances.values_list("device_id", "object_id", "object_instance_id").annotate(Count("pk"))
@@ -132,17 +249,22 @@ def _records(names: Sequence[str]) -> list[DeviceRecord]:
         facts = DeviceFacts(
             registration_id=row.registration_id,
             links=row.object_links,
-            patterns=patterns.get(row.device.profile_id or 0, []),
+            wishes=wishes.get(row.device.profile_id or 0, []),
             observations=observations.get(row.device_id, []),
             known=known.get(row.device_id, {}),
             identified=identified.get(row.device_id, 0) >= row.registered_at.timestamp() * 1_000_000,
+            own=own.get(row.device_id, []),
+            composite=profile is not None and profile.composite,
+            commanded=frozenset(commanded.get(row.device_id, ())),
         )
         records.append(
             DeviceRecord(
                 device_id=row.device_id,
                 endpoint=row.device.endpoint,
                 queue_mode=row.queue_mode,
-                awake_seconds=None if profile is None else profile.awake_seconds,
+                awake_seconds=awake_effective(
+                    profile=None if profile is None else profile.awake_seconds, learned=row.device.awake_seconds
+                ),
                 facts=facts,
             )
         )

@@ -10,16 +10,18 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
 from backend.devices.models import Change, LeshanServer
 from backend.devices.services import (
-    objectspecs_store,
+    DEFAULT_AWAKE_SECONDS,
+    awake_forget,
     observations_want,
+    profiles_apply_rules,
     server_connected,
     server_disconnected,
     server_heartbeat,
@@ -31,21 +33,37 @@ from backend.lwm2m.objects import object_versions
 from backend.lwm2m.times import datetime_of_us
 from backend.sync import queries
 from backend.sync.client import Health, LeshanClient
-from backend.sync.decoder import Decoder
-from backend.sync.events import Answer, Clients, Idle, ObserveFailed, ReadDone, Storable, Values
+from backend.sync.decoder import Decoder, responded
+from backend.sync.desired import Definitions, OwnWishes
+from backend.sync.dispatch import Dispatcher
+from backend.sync.events import (
+    Answer,
+    AttributesDone,
+    Clients,
+    Idle,
+    ObserveFailed,
+    Poisoned,
+    Presence,
+    ReadDone,
+    Registered,
+    Responded,
+    Storable,
+    Values,
+)
 from backend.sync.ingest import Ingest, Stored, sequence_of
+from backend.sync.jobs import device_job
 from backend.sync.lock import Lock
 from backend.sync.models import PushedCredential
 from backend.sync.plan import device_plan, retry_delay
 from backend.sync.reader import Chunk, Connected, Disconnected, Message, Reader, Resume
+from backend.sync.requests import Handed, Requests
 from backend.sync.work import (
-    Cancel,
     ClientsFailed,
     CredentialsDone,
+    DefinitionsDone,
     FetchClients,
-    FetchSpecs,
+    Freed,
     Job,
-    Observe,
     Outcome,
     Pool,
     PushCredentials,
@@ -59,7 +77,10 @@ log = logging.getLogger(__name__)
 
 BATCH_VALUES = 20_000
 BATCH_SECONDS = 0.1
+# what a person or a waking device waits for is stored sooner
+PROMPT_SECONDS = 0.005
 HEARTBEAT_SECONDS = 1.0
+DISPATCH_SECONDS = 0.05
 INTENTIONS_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 2.0
 CHANGES_KEPT = timedelta(minutes=5)
@@ -102,10 +123,22 @@ class Runner:
         self._server = server
         self._client = client
         self._lock = lock
-        self._inbox: queue.SimpleQueue[Message | Outcome | _Stop] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Message | Outcome | Handed | _Stop] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._reader = Reader(client, self._inbox.put, self._stopping)
         self._pool = Pool(client, self._inbox.put)
+        self._requests = Requests(client, self._inbox.put)
+        self._dispatcher = Dispatcher(
+            hands=self._requests,
+            retry=self._retry,
+            hold=self._pool.hold,
+            release=self._pool.release,
+            answered=self._on_record,
+        )
+        self._definitions = Definitions(retry=self._retry, submit=self._submit, server_id=server.pk)
+        self._own_wishes = OwnWishes(self._retry)
+        # endpoint → paths that were written, to be read when the device has nothing else to do
+        self._written: dict[str, set[str]] = {}
         self._ingest = Ingest(server.pk)
         self._decoder = Decoder()
         self._number = 0
@@ -118,9 +151,9 @@ class Runner:
         self._batch_until = 0.0
         self._received = 0
         self._heard_at: datetime | None = None
-        self._specs: set[tuple[int, str]] = set()
         self._credentials_seen: tuple[object, ...] | None = None
-        self._profiles_seen: tuple[object, ...] | None = None
+        self._profiles_seen: tuple[Any, ...] | None = None
+        self._rules_seen: tuple[Any, ...] | None = None
         # a push is under way, and another one is wanted after it
         self._credentials_busy = False
         self._credentials_next = False
@@ -161,12 +194,17 @@ class Runner:
     def _start(self) -> None:
         server_started(server=self._server, at=_utc_now())
         self._last_id = LeshanServer.objects.values_list("last_event_id", flat=True).get(pk=self._server.pk)
-        self._specs = queries.objectspecs_known()
+        self._definitions.start()
         self._credentials_seen = queries.credentials_fingerprint()
         self._profiles_seen = queries.profiles_fingerprint()
         self._device_profiles = queries.device_profiles()
+        self._rules_seen = queries.rules_fingerprint()
+        self._own_wishes.changed()
+        registered, asleep = queries.presence(server_id=self._server.pk)
+        self._dispatcher.start(registered=registered, asleep=asleep)
 
     def _finish(self) -> None:
+        self._requests.stop(timeout=0.2)
         self._pool.stop(timeout=0.2)
         try:
             server_stopped(server=self._server, at=_utc_now())
@@ -176,6 +214,7 @@ class Runner:
     def _loop(self) -> None:
         ticks: list[tuple[float, float, Callable[[], None]]] = [
             (0.0, HEARTBEAT_SECONDS, self._heartbeat),
+            (0.0, DISPATCH_SECONDS, self._dispatch),
             (0.0, INTENTIONS_SECONDS, self._look_for_intentions),
             (0.0, HOUSEKEEPING_SECONDS, self._tidy_up),
         ]
@@ -200,10 +239,16 @@ class Runner:
 
     # -- messages
 
-    def _handle(self, message: "Message | Outcome | _Stop") -> None:
+    def _handle(self, message: "Message | Outcome | Handed | _Stop") -> None:
         if isinstance(message, Chunk):
             self._chunk(message)
-        elif isinstance(message, ReadDone | ObserveFailed | Clients):
+        elif isinstance(message, Handed):
+            self._dispatcher.handle(message)
+            self._dispatcher.pump()
+        elif isinstance(message, Freed):
+            self._dispatcher.freed(message.endpoint)
+            self._dispatcher.pump()
+        elif isinstance(message, ReadDone | ObserveFailed | AttributesDone | Clients):
             if isinstance(message, Clients):
                 self._say_problem("registrations", "")
             self._answer(message)
@@ -218,7 +263,9 @@ class Runner:
         elif isinstance(message, Disconnected):
             self._on_disconnected(message.reason)
         elif isinstance(message, SpecsDone):
-            self._on_specs(message)
+            self._definitions.fetched(message)
+        elif isinstance(message, DefinitionsDone):
+            self._definitions.pushed(message)
         elif isinstance(message, CredentialsDone):
             self._on_credentials(message)
 
@@ -228,18 +275,33 @@ class Runner:
                 return
             self._received = chunk.received
             self._heard_at = datetime_of_us(chunk.received)
+            prompt = False
             for item in self._decoder.feed(chunk.data):
                 if isinstance(item, Values):
                     self._batch_values += len(item.readings)
                 elif isinstance(item, Idle):
                     self._head = item.last or self._head
+                else:
+                    prompt = prompt or isinstance(item, Responded | Presence | Registered)
                 self._add(item)
+            if prompt:
+                self._batch_until = min(self._batch_until, time.monotonic() + PROMPT_SECONDS)
         finally:
             self._reader.release()
 
     def _answer(self, answer: Answer) -> None:
         self._received = time.time_ns() // 1000
         self._add(answer)
+
+    def _on_record(self, record: dict[str, Any]) -> None:
+        """Leshan's record of a request that ended: stored as its event is, whichever comes first."""
+        item = responded(record)
+        if isinstance(item, Poisoned):
+            log.error("a record of a request could not be understood: %s", item.error)
+            return
+        self._received = time.time_ns() // 1000
+        self._add(item)
+        self._batch_until = min(self._batch_until, time.monotonic() + PROMPT_SECONDS)
 
     def _add(self, item: Storable) -> None:
         if not self._batch:
@@ -282,24 +344,66 @@ class Runner:
         return True
 
     def _follow_up(self, stored: Stored) -> None:
-        """What a batch makes necessary."""
+        """What a batch makes necessary. Commands go before what a plan asks of the same device."""
+        dispatcher, answers = self._dispatcher, stored.answers
+        dispatcher.settled(answers.settled)
         for endpoint in stored.ended:
+            dispatcher.ended(endpoint)
             self._pool.cancel(endpoint)
             self._lost.pop(endpoint, None)
+        for endpoint in stored.registered:
+            dispatcher.registered(endpoint)
         for endpoint in stored.asleep:
+            dispatcher.sleeping(endpoint)
             self._pool.sleep(endpoint)
+        for endpoint in stored.signs:
+            dispatcher.awake(endpoint)
+        dispatcher.pump()
         for endpoint in stored.signs:
             self._pool.wake(endpoint)
         if stored.gap:
+            dispatcher.look_again()
             self._reconcile()
         if stored.unsure:
             self._registrations_again = time.monotonic() + UNSURE_SECONDS
-        if stored.registered:
-            self._plan(stored.registered)
+        if stored.identified:
+            self._apply_rules(stored.identified)
+        planned = stored.registered.keys() | answers.replan
+        if planned:
+            self._plan(planned)
+        self._push_awake(answers.awake)
+        for endpoint, paths in answers.written.items():
+            self._written.setdefault(endpoint, set()).update(paths)
         now = time.monotonic()
         for endpoint in stored.lost:
             count = self._lost.get(endpoint, (0.0, 0))[1] + 1
             self._lost[endpoint] = (now + retry_delay(count, first=LOST_FIRST, most=LOST_MOST), count)
+
+    def _apply_rules(self, device_ids: Collection[int] | None) -> None:
+        """Gives these devices (all) the profiles that the rules say; the next look at profiles plans for them."""
+        if self._rules_seen:
+            self._retry(lambda: profiles_apply_rules(device_ids=device_ids))
+
+    def _push_awake(self, windows: Mapping[str, int]) -> None:
+        """Tells Leshan how long these devices listen after a message, in seconds."""
+        if self._health is not None:
+            for endpoint, seconds in windows.items():
+                self._submit(Job(f"awake window of {endpoint}", deque([SetAwake(endpoint, seconds)])))
+
+    def _submit(self, job: Job) -> None:
+        self._pool.submit(job)
+
+    def _dispatch(self) -> None:
+        """Commands, and after them the new values of what they wrote."""
+        self._dispatcher.tick()
+        free = {endpoint: paths for endpoint, paths in self._written.items() if self._dispatcher.empty(endpoint)}
+        if not free:
+            return
+        for endpoint in free:
+            del self._written[endpoint]
+        for endpoint, paths in self._retry(lambda: queries.readable(written=free)).items():
+            steps: deque[Step] = deque(Read(endpoint, path) for path in paths)
+            self._submit(Job(f"new values of {endpoint}", steps, endpoint=endpoint, queue_mode=True))
 
     # -- the connection
 
@@ -318,6 +422,9 @@ class Runner:
         self._problems = {}
         kind = "" if message.health else " (a stock server: without journal, events may be missed)"
         log.info("connected to Leshan at %s%s", self._client.url, kind)
+        self._dispatcher.connected(None if message.health is None else message.health.journal)
+        if message.health is not None:
+            self._definitions.push()
         self._reconcile()
 
     def _on_disconnected(self, reason: str) -> None:
@@ -328,6 +435,7 @@ class Runner:
         # a silent stream was lost when it was last heard, not when that was noticed
         at = self._heard_at if self._connected and self._heard_at else _utc_now()
         self._connected = False
+        self._dispatcher.disconnected()
         self._retry(lambda: server_disconnected(server=self._server, at=at, reason=reason))
 
     def _reconcile(self) -> None:
@@ -416,32 +524,14 @@ class Runner:
         for record in self._retry(lambda: queries.device_records(endpoints=names)):
             facts = record.facts
             plan = device_plan(facts, retry_failed=retry_failed)
-            known = {row.path for row in facts.observations}
-            if known != set(plan.wanted):
+            known = {row.path: row.attributes for row in facts.observations}
+            if known != plan.wanted:
                 device_id, wanted = record.device_id, plan.wanted
-                self._retry(lambda: observations_want(device_id=device_id, paths=wanted, at=_utc_now()))  # noqa: B023 - called at once
-            endpoint = record.endpoint
-            journaled = self._health is not None
-            steps: deque[Step] = deque()
-            if record.queue_mode and record.awake_seconds and self._health is not None:
-                steps.append(SetAwake(endpoint, record.awake_seconds))
-            if plan.identify:
-                steps.append(Read(endpoint, "/3/0"))
-            steps.extend(Observe(endpoint, path, facts.registration_id, journaled) for path in plan.observe)
-            steps.extend(Cancel(endpoint, path) for path in plan.cancel)
-            steps.extend(Read(endpoint, path) for path in plan.read)
-            self._pool.submit(Job(endpoint, steps, endpoint=endpoint, queue_mode=record.queue_mode))
-            pairs = frozenset(object_versions(facts.links).items()) - self._specs
-            if pairs:
-                self._specs |= pairs
-                self._pool.submit(Job(f"object models of {endpoint}", deque([FetchSpecs(endpoint, pairs)])))
-
-    def _on_specs(self, done: SpecsDone) -> None:
-        if done.specs is None:
-            self._specs -= done.pairs
-            return
-        specs = done.specs
-        self._retry(lambda: objectspecs_store(specs=specs, at=_utc_now()))
+                self._retry(lambda: observations_want(device_id=device_id, wanted=wanted, at=_utc_now()))  # noqa: B023 - called at once
+            if record.queue_mode and record.awake_seconds:
+                self._push_awake({record.endpoint: record.awake_seconds})
+            self._submit(device_job(record, plan, journaled=self._health is not None))
+            self._definitions.want(record.endpoint, set(object_versions(facts.links).items()))
 
     # -- ticks
 
@@ -464,10 +554,19 @@ class Runner:
             self._credentials_seen = seen
             self._credentials_again = 0.0
             self._push_credentials()
+        rules = self._retry(queries.rules_fingerprint)
+        if rules != self._rules_seen:
+            self._rules_seen = rules
+            self._apply_rules(None)
         profiles = self._retry(queries.profiles_fingerprint)
         if profiles != self._profiles_seen:
-            self._plan_profiles(everywhere=self._profiles_seen is None or profiles[:2] != self._profiles_seen[:2])
-            self._profiles_seen = profiles
+            before, self._profiles_seen = self._profiles_seen, profiles
+            self._plan_profiles(before, profiles)
+        own = self._own_wishes.changed()
+        if own:
+            self._plan(own)
+        if self._health is not None:
+            self._definitions.look()
         now = time.monotonic()
         if self._registrations_again and now >= self._registrations_again:
             self._fetch_clients()
@@ -477,16 +576,29 @@ class Runner:
                 self._lost[endpoint] = (0.0, self._lost[endpoint][1])
             self._plan(due, retry_failed=True)
 
-    def _plan_profiles(self, *, everywhere: bool) -> None:
-        """A profile has changed (`everywhere`), or some devices have another one, or are new."""
-        before, self._device_profiles = self._device_profiles, self._retry(queries.device_profiles)
+    def _plan_profiles(self, before: tuple[Any, ...] | None, now: tuple[Any, ...]) -> None:
+        """A profile has changed, or some devices have another one, or are new."""
+        had, self._device_profiles = self._device_profiles, self._retry(queries.device_profiles)
+        has = self._device_profiles
+        everywhere = before is None or now[:2] != before[:2]
+        # no profile has the id 0: it stands for a device that we did not know
+        moved = {endpoint for endpoint, profile in has.items() if had.get(endpoint, 0) != profile}
+        windows = {pk: seconds for pk, seconds, _ in now[1]}
+        old_windows = windows if before is None else {pk: seconds for pk, seconds, _ in before[1]}
+        told_anew = [
+            endpoint
+            for endpoint in (has.keys() if windows != old_windows else moved & had.keys())
+            if endpoint in had and old_windows.get(had[endpoint] or 0) != windows.get(has[endpoint] or 0)
+        ]
+        if told_anew:
+            forgotten = self._retry(lambda: awake_forget(endpoints=told_anew))
+            self._push_awake(
+                {endpoint: windows.get(has[endpoint] or 0) or DEFAULT_AWAKE_SECONDS for endpoint in forgotten}
+            )
         if everywhere:
             self._plan(self._retry(lambda: queries.registered_endpoints(server_id=self._server.pk)))
-            return
-        # no profile has the id 0: it stands for a device that we did not know
-        self._plan(
-            endpoint for endpoint, profile in self._device_profiles.items() if before.get(endpoint, 0) != profile
-        )
+        else:
+            self._plan(moved)
 
     def _tidy_up(self) -> None:
         """Deletes old rows of the change feed, a few at a time."""

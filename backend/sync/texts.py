@@ -44,7 +44,7 @@ def vanished() -> str:
 
 def observation_lost(item: ObservationLost) -> str:
     """The device ended an observation."""
-    return f"The device ended the observation of {item.path}" + (f": {item.code}" if item.code else "")
+    return f"The device ended the observation of {', '.join(item.paths)}" + (f": {item.code}" if item.code else "")
 
 
 def undecoded(item: Undecoded) -> str:

@@ -11,13 +11,14 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from backend.devices.services import ObservationMark
 from backend.sync.client import CredentialJson, LeshanClient
-from backend.sync.decoder import readings_of
-from backend.sync.events import Clients, ObserveFailed, ReadDone, Reading
+from backend.sync.decoder import content_readings, readings_of
+from backend.sync.events import AttributesDone, Clients, ObserveFailed, ReadDone, Reading
 from backend.sync.exceptions import (
     BadRequestError,
     DeviceError,
@@ -66,7 +67,29 @@ class ClientsFailed:
     error: str
 
 
-Outcome = ReadDone | ObserveFailed | Clients | ClientsFailed | SpecsDone | CredentialsDone
+@dataclass(frozen=True, slots=True)
+class DefinitionsDone:
+    """Own object definitions were compared with Leshan's.
+
+    `problems`: row id → why Leshan refuses it, "" where it takes it. `changed`: object ids whose models are new.
+    """
+
+    problems: dict[int, str]
+    changed: frozenset[int]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """The request of a device is over that was under way when the device was to be held."""
+
+    endpoint: str
+
+
+Outcome = (
+    ReadDone | ObserveFailed | AttributesDone | Clients | ClientsFailed | SpecsDone | CredentialsDone
+    | DefinitionsDone | Freed
+)  # fmt: skip
 
 
 class Step(ABC):
@@ -83,6 +106,10 @@ class Step(ABC):
     def waiting(self, error: LeshanError) -> Outcome | None:
         """What to tell when a device stays silent and it will be tried again."""
         return None
+
+    def instead(self, error: DeviceError) -> Sequence["Step"]:
+        """What to do in its place where the device refuses it; nothing: it is given up."""
+        return ()
 
 
 def _now() -> int:
@@ -108,18 +135,21 @@ class Read(Step):
 
 @dataclass(frozen=True, slots=True)
 class Observe(Step):
-    """Establishes an observation.
+    """Establishes an observation, its attributes first (`attributes`: None in it unsets one, {}: nothing to write).
 
-    An own server tells the first value as an event, too (`journaled`); a stock one does not.
+    A refusal of the attributes is noted and does not keep the device from being observed. An own server tells the
+    first value as an event, too (`journaled`); a stock one does not.
     """
 
     endpoint: str
     path: str
     registration_id: str
     journaled: bool
+    attributes: Mapping[str, float | None] = field(default_factory=dict)
 
     def run(self, client: LeshanClient) -> Outcome | None:
         """The current value, and that it is observed now."""
+        taken, note = _write_attributes(client, self.endpoint, self.path, self.attributes)
         content = client.observe(self.endpoint, self.path, timeout=DEVICE_SECONDS)
         readings: list[Reading] = []
         problems: list[str] = []
@@ -131,7 +161,7 @@ class Observe(Step):
             readings,
             problems,
             received=_now(),
-            observed=True,
+            marks=(ObservationMark(self.path, taken, note),),
             sampled=not self.journaled,
             registration_id=self.registration_id,
         )
@@ -146,6 +176,75 @@ class Observe(Step):
         return ObserveFailed(self.endpoint, self.path, "", f"no answer yet, trying again: {error}")
 
 
+def _write_attributes(
+    client: LeshanClient, endpoint: str, path: str, attributes: Mapping[str, float | None]
+) -> tuple[dict[str, float] | None, str]:
+    """Those that the device has taken (None: none were written, or it refused them), and why it did not."""
+    if not attributes:
+        return None, ""
+    try:
+        client.attributes_write(endpoint, path, attributes, timeout=DEVICE_SECONDS)
+    except (DeviceError, BadRequestError, RequestFailedError) as error:
+        if isinstance(error, NotRegisteredError):
+            raise
+        return None, f"attributes are not taken: {error}"
+    return {name: value for name, value in attributes.items() if value is not None}, ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAttributes(Step):
+    """Writes the attributes of an observation that is there already; None in them unsets one."""
+
+    endpoint: str
+    path: str
+    attributes: Mapping[str, float | None]
+
+    def run(self, client: LeshanClient) -> Outcome | None:
+        """What the device has taken."""
+        taken, note = _write_attributes(client, self.endpoint, self.path, self.attributes)
+        return AttributesDone(self.endpoint, self.path, taken, note)
+
+
+@dataclass(frozen=True, slots=True)
+class ObserveComposite(Step):
+    """Establishes one observation of several resources; a device that cannot gets one for each."""
+
+    endpoint: str
+    # path → attributes to write, as in Observe
+    paths: Mapping[str, Mapping[str, float | None]]
+    registration_id: str
+    journaled: bool
+
+    def run(self, client: LeshanClient) -> Outcome | None:
+        """The current values, and that they are observed now."""
+        marks = []
+        for path, attributes in self.paths.items():
+            taken, note = _write_attributes(client, self.endpoint, path, attributes)
+            marks.append(ObservationMark(path, taken, note, composite=True))
+        content = client.observe_composite(self.endpoint, list(self.paths), timeout=DEVICE_SECONDS)
+        readings: list[Reading] = []
+        problems: list[str] = []
+        if content.node is not None:
+            content_readings("", content.node, readings, problems)
+        return ReadDone(
+            self.endpoint,
+            ", ".join(self.paths),
+            readings,
+            problems,
+            received=_now(),
+            marks=tuple(marks),
+            sampled=not self.journaled,
+            registration_id=self.registration_id,
+        )
+
+    def instead(self, error: DeviceError) -> Sequence[Step]:
+        """One by one: not every device knows composite observations, and one missing path refuses all."""
+        return [
+            Observe(self.endpoint, path, self.registration_id, self.journaled, attributes)
+            for path, attributes in self.paths.items()
+        ]
+
+
 @dataclass(frozen=True, slots=True)
 class Cancel(Step):
     """Ends an observation that is no longer wanted."""
@@ -156,6 +255,19 @@ class Cancel(Step):
     def run(self, client: LeshanClient) -> Outcome | None:
         """Nothing to tell."""
         client.observe_cancel(self.endpoint, self.path, timeout=DEVICE_SECONDS)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelComposite(Step):
+    """Ends a composite observation of exactly these paths."""
+
+    endpoint: str
+    paths: tuple[str, ...]
+
+    def run(self, client: LeshanClient) -> Outcome | None:
+        """Nothing to tell."""
+        client.observe_composite_cancel(self.endpoint, self.paths, timeout=DEVICE_SECONDS)
         return None
 
 
@@ -273,7 +385,15 @@ class Pool:
         self._number = 0
         self._jobs: dict[str, Job] = {}
         self._asleep: set[str] = set()
-        self._parked: dict[str, Job] = {}
+        # endpoint → key → a job that waits for a sign of life
+        self._parked: dict[str, dict[str, Job]] = {}
+        # endpoint → the job of which a request is under way: one at a time
+        self._running: dict[str, Job] = {}
+        # endpoints whose requests are kept back for something else, and those that are waited for
+        self._held: set[str] = set()
+        self._wanted: set[str] = set()
+        # jobs that wait until their device's running one, or what it is held for, is over
+        self._blocked: dict[str, list[Job]] = {}
         self._stopped = False
         self._threads = [
             threading.Thread(target=self._run, name=f"requests-{number}", daemon=True) for number in range(threads)
@@ -303,7 +423,9 @@ class Pool:
         old = self._jobs.pop(key, None)
         if old is not None:
             old.replaced = True
-            self._parked.pop(key, None)
+            self._parked.get(old.endpoint, {}).pop(key, None)
+            # what it is still waiting for (such as a device that has registered anew) holds up nothing
+            self._over(old)
 
     def sleep(self, endpoint: str) -> None:
         """The device sleeps: its requests wait."""
@@ -315,16 +437,39 @@ class Pool:
         with self._condition:
             self._asleep.discard(endpoint)
             self._signs[endpoint] = time.monotonic()
-            job = self._parked.pop(endpoint, None)
-            if job is not None and not job.replaced:
-                job.attempt = 0
-                self._ready.append(job)
-                self._condition.notify()
+            for job in self._parked.pop(endpoint, {}).values():
+                if not job.replaced:
+                    job.attempt = 0
+                    self._ready.append(job)
+                    self._condition.notify()
+
+    def hold(self, endpoint: str) -> bool:
+        """Keeps the device's requests back; false where one is under way: `Freed` is posted when it is over."""
+        with self._condition:
+            self._held.add(endpoint)
+            if endpoint in self._running:
+                self._wanted.add(endpoint)
+                return False
+            return True
+
+    def release(self, endpoint: str) -> None:
+        """Lets the device's requests go on."""
+        with self._condition:
+            self._held.discard(endpoint)
+            self._wanted.discard(endpoint)
+            self._unblock(endpoint)
+
+    def _unblock(self, endpoint: str) -> None:
+        if endpoint in self._held or endpoint in self._running:
+            return
+        for job in self._blocked.pop(endpoint, []):
+            self._ready.append(job)
+            self._condition.notify()
 
     def idle(self) -> bool:
         """Nothing to do but for sleeping devices?"""
         with self._condition:
-            return len(self._jobs) == len(self._parked)
+            return len(self._jobs) == sum(map(len, self._parked.values()))
 
     def stop(self, timeout: float) -> None:
         """Ends the threads; those in the middle of a request are not waited for longer than `timeout` in all."""
@@ -360,19 +505,38 @@ class Pool:
             if job.replaced:
                 continue
             if job.endpoint in self._asleep:
-                self._parked[job.key] = job
+                self._park(job)
                 continue
+            if job.endpoint in self._held or job.endpoint in self._running:
+                self._blocked.setdefault(job.endpoint, []).append(job)
+                continue
+            if job.endpoint:
+                self._running[job.endpoint] = job
             return job
         return None
+
+    def _park(self, job: Job) -> None:
+        self._parked.setdefault(job.endpoint, {})[job.key] = job
 
     def _run(self) -> None:
         while (taken := self._take()) is not None:
             job, again = taken
             self._step(job)
-            if again:
-                with self._condition:
+            with self._condition:
+                if again:
                     self._again_running -= 1
                     self._condition.notify()
+                self._over(job)
+
+    def _over(self, job: Job) -> None:
+        """The job's request is over, or counts no longer."""
+        if self._running.get(job.endpoint) is not job:
+            return
+        del self._running[job.endpoint]
+        if job.endpoint in self._wanted:
+            self._wanted.discard(job.endpoint)
+            self._post(Freed(job.endpoint))
+        self._unblock(job.endpoint)
 
     def _step(self, job: Job) -> None:
         step = job.steps[0]
@@ -393,8 +557,10 @@ class Pool:
         except (DeviceTimeoutError, DeviceSleepingError) as error:
             outcome, delay = self._silent(job, step, error)
         except DeviceError as error:
-            outcome = step.failed(error)
+            others = step.instead(error)
+            outcome = None if others else step.failed(error)
             self._done(job)
+            job.steps.extendleft(reversed(others))
         except LeshanError as error:
             log.warning("%s: %s", job.key, error)
             outcome = step.failed(error)
@@ -445,7 +611,7 @@ class Pool:
         if not job.steps:
             self._jobs.pop(job.key, None)
         elif delay is None:
-            self._parked[job.key] = job
+            self._park(job)
         elif delay > 0:
             self._number += 1
             heapq.heappush(self._delayed, (time.monotonic() + delay, self._number, job))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from backend.commands.models import State
 from backend.devices.models import Observation, Status
 
 
@@ -87,6 +88,55 @@ OBSERVATION_STATES: dict[str, StateInfo] = {
             "The device refused to be observed on this path, or ended the observation. The reason stands beside it.",
             "A device that does not have the path, or has too many observations already, says so with its code. "
             "It is tried again at the next registration.",
+        ),
+    )
+}
+
+COMMAND_STATES: dict[str, StateInfo] = {
+    info.key: info
+    for info in (
+        StateInfo(
+            State.QUEUED,
+            State.QUEUED.label,
+            "asleep",
+            "The command waits for its turn: for the device to wake or to register again, or for the one before it.",
+            "Nothing to do: it goes out by itself. It can be cancelled until then.",
+        ),
+        StateInfo(
+            State.SENT,
+            State.SENT.label,
+            "never_seen",
+            "The command is on its way; the device has not answered yet.",
+            "Nothing to do. A device that has just fallen asleep is asked again when it wakes.",
+        ),
+        StateInfo(
+            State.SUCCEEDED,
+            State.SUCCEEDED.label,
+            "online",
+            "The device did it and said so.",
+            "Nothing to do.",
+        ),
+        StateInfo(
+            State.FAILED,
+            State.FAILED.label,
+            "offline",
+            "The device refused, or it is unknown whether it did it. The reason stands beside it.",
+            "4.04: the device has no such path. 4.05: it does not allow the operation there. 4.00: it does not take "
+            "the value. Correct the command, or repeat it where repeating does no harm.",
+        ),
+        StateInfo(
+            State.EXPIRED,
+            State.EXPIRED.label,
+            "offline",
+            "The device was not heard before the command's time was over.",
+            "See on the device's page when it was last heard. The command can be repeated.",
+        ),
+        StateInfo(
+            State.CANCELLED,
+            State.CANCELLED.label,
+            "blocked",
+            "A person called the command back.",
+            "Nothing to do. The reason says whether the device may have received it all the same.",
         ),
     )
 }

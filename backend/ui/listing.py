@@ -68,6 +68,12 @@ class ListState:
         names = ("status", "observations", "sort")
         return [(name, value) for name in names for value in self.query.getlist(name) if value]
 
+    @property
+    def selection(self) -> list[tuple[str, str]]:
+        """What says "all that fit" in another form: the filters, and nothing else."""
+        names = ("search", "status", "model", "firmware_version", "observations")
+        return [(name, value) for name in names for value in self.query.getlist(name) if value]
+
     def status_chips(self, counts: Mapping[Status, int]) -> list[Chip]:
         """All, and each status, with how many devices there are."""
         chosen = self.query.getlist("status")

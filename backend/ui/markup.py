@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from backend.ui.legend import DEVICE_STATES, OBSERVATION_STATES, StateInfo
+from backend.ui.legend import COMMAND_STATES, DEVICE_STATES, OBSERVATION_STATES, StateInfo
 
 DASH = "\N{EN DASH}"
 
@@ -46,6 +46,11 @@ def status_badge(status: str) -> SafeString:
 def observation_badge(state: str) -> SafeString:
     """An observation's state as word, colour and shape; a click explains it."""
     return _badge(OBSERVATION_STATES[state], "observation")
+
+
+def command_badge(state: str) -> SafeString:
+    """A command's state as word, colour and shape; a click explains it."""
+    return _badge(COMMAND_STATES[state], "command")
 
 
 def distance(moment: datetime, now: datetime) -> str:
@@ -86,4 +91,16 @@ def exact(moment: datetime | None) -> SafeString:
         '<time data-time="exact" datetime="{}">{}</time>',
         utc.isoformat(timespec="milliseconds"),
         utc.strftime("%Y-%m-%d %H:%M:%S UTC"),
+    )
+
+
+def clock(moment: datetime | None) -> SafeString:
+    """The time of day in the browser's zone, with the date where it is another day. Unknown is a dash."""
+    if moment is None:
+        return format_html('<span class="muted">{}</span>', DASH)
+    utc = moment.astimezone(UTC)
+    return format_html(
+        '<time data-time="clock" datetime="{}">{}</time>',
+        utc.isoformat(timespec="milliseconds"),
+        utc.strftime("%H:%M UTC" if utc.date() == timezone.now().date() else "%Y-%m-%d %H:%M UTC"),
     )

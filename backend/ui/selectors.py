@@ -7,7 +7,19 @@ from django.db.models import BinaryField, Count, Max, Q, QuerySet
 from django.db.models.functions import Substr
 from django.utils import timezone
 
-from backend.devices.models import Device, DeviceEvent, RawEvent, Resource, Status, StreamGap
+from backend.accounts.models import User
+from backend.commands.models import Command, State
+from backend.commands.selectors import command_list
+from backend.devices.models import (
+    Device,
+    DeviceEvent,
+    DeviceObservation,
+    Observation,
+    RawEvent,
+    Resource,
+    Status,
+    StreamGap,
+)
 from backend.devices.selectors import device_list, observation_failures
 from backend.pki.models import Certificate, Credential
 from backend.telemetry.models import Series
@@ -35,15 +47,26 @@ class Attention:
     raw_latest: datetime | None
     gap_count: int
     gap_latest: StreamGap | None
+    # that failed or expired
+    failed_commands: int
+    # and that wait, which is no reason for worry
+    waiting_commands: int
 
     @property
     def empty(self) -> bool:
         """Is all well?"""
-        return not (self.silent_count or self.refused_count or self.failed_devices or self.raw_count or self.gap_count)
+        return not (
+            self.silent_count
+            or self.refused_count
+            or self.failed_devices
+            or self.raw_count
+            or self.gap_count
+            or self.failed_commands
+        )
 
 
 def attention(*, silent_count: int, silent_limit: int = 5) -> Attention:
-    """What needs attention now. `silent_count`: from `status_counts`, which the page has anyway. Six queries."""
+    """What needs attention now. `silent_count`: from `status_counts`, which the page has anyway. Eight queries."""
     since = timezone.now() - RECENT
     refused = DeviceEvent.objects.filter(kind=DeviceEvent.Kind.REFUSED, at__gte=since)
     refused_count = refused.count()
@@ -62,6 +85,8 @@ def attention(*, silent_count: int, silent_limit: int = 5) -> Attention:
         raw_latest=raw["latest"],
         gap_count=len(gaps),
         gap_latest=gaps[0] if gaps else None,
+        failed_commands=commands_failed().count(),
+        waiting_commands=Command.objects.filter(state=State.QUEUED).count(),
     )
 
 
@@ -131,3 +156,36 @@ def credential_of(*, device: Device) -> Credential | None:
 def certificate_list(*, device: Device) -> list[Certificate]:
     """The device's certificates, newest first."""
     return list(Certificate.objects.filter(device=device, kind=Certificate.Kind.DEVICE))
+
+
+def observed_paths(*, device: Device) -> frozenset[str]:
+    """The paths that the device tells of by itself now."""
+    active = Observation.objects.filter(device=device, state=Observation.State.ACTIVE)
+    return frozenset(active.values_list("path", flat=True))
+
+
+def observation_of(*, device: Device, path: str) -> Observation | None:
+    """How far the observation of exactly this path has come; None where it is not wanted."""
+    return Observation.objects.filter(device=device, path=path).first()
+
+
+def own_observation_of(*, device: Device, path: str) -> DeviceObservation | None:
+    """What a person said of this path of this device; None where the profile alone decides."""
+    return DeviceObservation.objects.filter(device=device, path=path).first()
+
+
+def commands_failed() -> QuerySet[Command]:
+    """Commands that failed or expired in the last 24 hours."""
+    since = timezone.now() - RECENT
+    return Command.objects.filter(state__in=[State.FAILED, State.EXPIRED], ended_at__gte=since)
+
+
+def commands_of_path(*, device: Device, path: str, limit: int = 8) -> list[Command]:
+    """The last commands on this path of the device and below it, newest first."""
+    commands = command_list(device=device).filter(Q(path=path) | Q(path__startswith=f"{path}/"))
+    return list(commands[:limit])
+
+
+def command_askers() -> list[User]:
+    """People who have asked for commands, by name."""
+    return list(User.objects.filter(pk__in=Command.objects.values("asked_by")).order_by("username"))

@@ -23,6 +23,7 @@ from django.db import connection, transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from backend.accounts.models import User  # noqa: E402
+from backend.commands.models import Command, CommandBatch  # noqa: E402
 from backend.devices.models import (  # noqa: E402
     Change,
     Device,
@@ -40,10 +41,31 @@ from backend.pki.models import Certificate, Credential  # noqa: E402
 from backend.telemetry.models import Sample, Series  # noqa: E402
 
 PASSWORD = "correct horse battery"
-SPECS: dict[int, tuple[str, list[tuple[int, str, str]]]] = {
-    3: ("Device", [(0, "Manufacturer", ""), (6, "Available Power Sources", ""), (9, "Battery Level", "%")]),
-    4: ("Connectivity Monitoring", [(2, "Radio Signal Strength", "dBm")]),
-    3303: ("Temperature", [(5700, "Sensor Value", ""), (5701, "Sensor Units", "")]),
+# id, name, unit, type, operations, range; a trailing * of the operations: several values
+Resources = list[tuple[int, str, str, str, str, str]]
+SPECS: dict[int, tuple[str, Resources]] = {
+    1: (
+        "LwM2M Server",
+        [(1, "Lifetime", "s", "integer", "RW", "1..86400"), (6, "Notification Storing", "", "boolean", "RW", "")],
+    ),
+    3: (
+        "Device",
+        [
+            (0, "Manufacturer", "", "string", "R", ""),
+            (4, "Reboot", "", "none", "E", ""),
+            (6, "Available Power Sources", "", "integer", "R*", "0..7"),
+            (9, "Battery Level", "%", "integer", "R", "0..100"),
+            (13, "Current Time", "", "time", "RW", ""),
+            (14, "UTC Offset", "", "string", "RW", ""),
+            (16, "Supported Binding and Modes", "", "string", "R", ""),
+        ],
+    ),
+    4: ("Connectivity Monitoring", [(2, "Radio Signal Strength", "dBm", "integer", "R", "")]),
+    3303: (
+        "Temperature",
+        [(5700, "Sensor Value", "", "float", "R", ""), (5701, "Sensor Units", "", "string", "R", "")],
+    ),
+    3342: ("On/Off switch", [(5500, "Digital Input State", "", "boolean", "R", "")]),
 }
 beating = threading.Event()
 
@@ -65,12 +87,25 @@ def seed(*, devices: int = 0) -> None:
     )  # fmt: skip
     for object_id, (name, resources) in SPECS.items():
         definitions = [
-            {"id": one, "name": label, "units": units, "operations": "R", "type": "float"}
-            for one, label, units in resources
+            {
+                "id": one,
+                "name": label,
+                "units": units,
+                "operations": operations.rstrip("*"),
+                "type": type_,
+                "range": allowed,
+                "instancetype": "multiple" if operations.endswith("*") else "single",
+                "mandatory": one in {1, 5700},
+                "description": f"The {label} of the device.",
+            }
+            for one, label, units, type_, operations, allowed in resources
         ]
         ObjectSpec.objects.create(
             object_id=object_id, version="1.0", name=name, fetched_at=now,
-            spec={"id": object_id, "name": name, "version": "1.0", "resourcedefs": definitions},
+            spec={
+                "id": object_id, "name": name, "version": "1.0", "resourcedefs": definitions,
+                "instancetype": "single" if object_id == 3 else "multiple",
+            },
         )  # fmt: skip
     device = Device.objects.create(
         endpoint="sim-1", status="online", status_since=now - timedelta(hours=2), last_contact=now, server=server,
@@ -79,7 +114,10 @@ def seed(*, devices: int = 0) -> None:
     Registration.objects.create(
         device=device, registration_id="r1", registered_at=now - timedelta(hours=2), last_update=now, lifetime=300,
         address="192.0.2.7:5683", lwm2m_version="1.1", binding_mode="U", secure=True,
-        object_links=[{"url": "/3/0", "attributes": {}}, {"url": "/3303/0", "attributes": {"ver": "1.1"}}],
+        object_links=[
+            {"url": "/1/0", "attributes": {}}, {"url": "/3/0", "attributes": {}},
+            {"url": "/3303/0", "attributes": {"ver": "1.1"}}, {"url": "/3342/0", "attributes": {}},
+        ],
     )  # fmt: skip
     Credential.objects.create(device=device, mode="x509")
     Certificate.objects.create(
@@ -91,6 +129,11 @@ def seed(*, devices: int = 0) -> None:
         ("/3/0/6/0", "INTEGER", "1", 1.0),
         ("/3/0/6/1", "INTEGER", "5", 5.0),
         ("/3/0/9", "INTEGER", "87", 87.0),
+        ("/3/0/13", "TIME", "1795366800000", 1795366800000.0),
+        ("/1/0/1", "INTEGER", "300", 300.0),
+        ("/1/0/6", "BOOLEAN", "true", 1.0),
+        ("/33000/0/4/0", "INTEGER", "5", 5.0),
+        ("/33000/0/4/1", "INTEGER", "7", 7.0),
         ("/4/0/2", "INTEGER", "-71", -71.0),
         ("/3303/0/5700", "FLOAT", "21.5", 21.5),
         ("/3303/0/5701", "STRING", "Cel", None),
@@ -136,6 +179,31 @@ def seed(*, devices: int = 0) -> None:
     RawEvent.objects.create(
         server=server, device=device, event_id="j-4", name="SEND", data=b"{\xff", size=2, error="no JSON",
         received_at=now,
+    )  # fmt: skip
+    ada = User.objects.get(username="ada")
+    for number, (kind, path, state, reason, answer) in enumerate(
+        (
+            ("read", "/3/0/9", "succeeded", "", {"content": {"kind": "singleResource", "id": 9, "type": "INTEGER",
+                                                             "value": "87"}}),
+            ("write", "/1/0/1", "failed", "4.05 Method Not Allowed: the device does not allow this there", None),
+            ("execute", "/3/0/4", "expired", "the device was not heard in time", None),
+            ("write", "/3/0/14", "cancelled", "cancelled by ada before anything was sent", None),
+        )
+    ):  # fmt: skip
+        at = now - timedelta(minutes=10 - number)
+        Command.objects.create(
+            device=device, kind=kind, path=path, state=state, reason=reason, answer=answer, asked_by=ada, asked_at=at,
+            sent_at=at, ended_at=at, expires_at=at + timedelta(hours=24), duration_ms=35, attempts=1,
+            arguments={"mode": "replace", "node": {"kind": "singleResource", "id": int(path.split("/")[-1]),
+                                                   "type": "STRING", "value": "300"}} if kind == "write" else {},
+        )  # fmt: skip
+    sleeper = Device.objects.create(
+        endpoint="sleeper", status="asleep", status_since=now, last_contact=now, server=server
+    )
+    Registration.objects.create(
+        device=sleeper, registration_id="r2", registered_at=now, last_update=now, lifetime=3600, queue_mode=True,
+        address="192.0.2.8:5683", lwm2m_version="1.1", binding_mode="UQ", secure=True,
+        object_links=[{"url": "/1/0", "attributes": {}}, {"url": "/3/0", "attributes": {}}],
     )  # fmt: skip
     Device.objects.create(endpoint="new", status="never_seen")
     Device.objects.create(endpoint="stolen", status="blocked", last_contact=now - timedelta(days=20))
@@ -204,6 +272,40 @@ def status(*, endpoint: str, status: str) -> None:
         Change.objects.create(device_id=device.pk, kind=Change.Kind.STATUS)
 
 
+def answer(*, endpoint: str, state: str, reason: str = "", value: str = "") -> int:
+    """The device's open commands end, or are sent, as sync would write it; how many."""
+    now = timezone.now()
+    with transaction.atomic():
+        device = Device.objects.get(endpoint=endpoint)
+        commands = list(Command.objects.filter(device=device, state__in=["queued", "sent"]).order_by("id"))
+        for command in commands:
+            command.state, command.reason, command.sent_at, command.attempts = state, reason, now, 1
+            if state != "sent":
+                command.ended_at, command.duration_ms, command.status = now, 35, "CONTENT(205)"
+            if value:
+                number = int(command.path.split("/")[-1])
+                node = {"kind": "singleResource", "id": number, "type": "STRING", "value": value}
+                command.answer = {"status": "CONTENT(205)", "content": node}
+            command.save()
+            if state == "sent":
+                break
+        Change.objects.create(device_id=device.pk, kind=Change.Kind.COMMANDS)
+    return len(commands)
+
+
+def batch(*, count: int) -> int:
+    """So many commands of the newest batch succeed; the batch's number."""
+    now = timezone.now()
+    newest = CommandBatch.objects.order_by("-id").first()
+    assert newest is not None
+    with transaction.atomic():
+        for command in Command.objects.filter(batch=newest, state="queued").order_by("id")[:count]:
+            command.state, command.ended_at, command.duration_ms = "succeeded", now, 20
+            command.save()
+            Change.objects.create(device_id=command.device_id, kind=Change.Kind.COMMANDS)
+    return newest.pk
+
+
 def sync(*, alive: bool) -> None:
     """The heartbeat goes on, or has stopped a minute ago."""
     if alive:
@@ -227,7 +329,9 @@ def heartbeat() -> None:
         pause.wait(1)
 
 
-COMMANDS: dict[str, Any] = {"seed": seed, "session": session, "value": value, "status": status, "sync": sync}
+COMMANDS: dict[str, Any] = {
+    "seed": seed, "session": session, "value": value, "status": status, "sync": sync, "answer": answer, "batch": batch,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -82,6 +82,8 @@ class Stack:
         self.web_port = free_port()
         # where sync looks for Leshan, if not at our own
         self.leshan_elsewhere: str | None = None
+        # settings beside the usual ones, for what is started from now on
+        self.extra_env: dict[str, str] = {}
         self.processes: dict[str, RunningProcess] = {}
         self._http = requests.Session()
         self._http.headers["Authorization"] = f"Bearer {self.token}"
@@ -98,6 +100,7 @@ class Stack:
             "FLOWNEXUS_LESHAN_URL": self.leshan_elsewhere or self.leshan_url,
             "DJANGO_SETTINGS_MODULE": "backend.config.settings",
             "PYTHONUNBUFFERED": "1",
+            **self.extra_env,
         }
 
     @property

@@ -1,5 +1,6 @@
 """Reads of devices, their values and the pipeline; nothing here writes. One concept per file; import from here."""
 
+from backend.devices.selectors.definition import Models, definition_get, definition_list, models_of, object_spec
 from backend.devices.selectors.device import (
     DEVICE_ORDERS,
     DeviceFilter,
@@ -20,27 +21,49 @@ from backend.devices.selectors.pipeline import (
     gap_list,
     pipeline_state,
 )
-from backend.devices.selectors.resource import Names, ResourceView, resource_list, time_of
+from backend.devices.selectors.profile import (
+    WantedView,
+    profile_by_name,
+    profile_get,
+    profile_list,
+    profile_patterns,
+    rule_list,
+    wanted_list,
+)
+from backend.devices.selectors.resource import Names, ResourceView, device_contents, resource_list, time_of
 
 __all__ = [
     "DEVICE_ORDERS",
     "SYNC_SILENT_AFTER",
     "DeviceFilter",
     "Gap",
+    "Models",
     "Names",
     "PipelineState",
     "ResourceView",
+    "WantedView",
+    "definition_get",
+    "definition_list",
     "device_choices",
+    "device_contents",
     "device_get",
     "device_list",
     "event_list",
     "gap_list",
+    "models_of",
     "next_expected",
+    "object_spec",
     "observation_failures",
     "observation_list",
     "pipeline_state",
+    "profile_by_name",
+    "profile_get",
+    "profile_list",
+    "profile_patterns",
     "registration_of",
     "resource_list",
+    "rule_list",
     "status_counts",
     "time_of",
+    "wanted_list",
 ]

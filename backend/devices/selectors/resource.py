@@ -90,6 +90,10 @@ class Names:
         }
         self._definitions: dict[tuple[int, int], ResourceDefinition | None] = {}
 
+    def spec(self, object_id: int) -> dict[str, Any]:
+        """The object's definition as Leshan gives it, {} where no model knows it."""
+        return self._specs.get(object_id, {})
+
     def object_name(self, object_id: int) -> str:
         """The object's name, "" where no model knows it."""
         return object_name(self._specs.get(object_id, {}))
@@ -131,16 +135,34 @@ def resource_list(*, device: Device, object_id: int | None = None) -> list[Resou
     stored = Resource.objects.filter(device=device)
     if object_id is not None:
         stored = stored.filter(object_id=object_id)
-    resources = list(stored)
-    resources.sort(
+    resources = _in_order(stored)
+    names = Names(device=device, object_ids={one.object_id for one in resources}, resources=resources)
+    return _views(resources, names)
+
+
+def device_contents(*, device: Device) -> tuple[Names, list[ResourceView]]:
+    """All current values of the device, and the names of everything that it lists or has a value of. Two queries."""
+    resources = _in_order(Resource.objects.filter(device=device))
+    registration = registration_of(device)
+    listed = object_versions(registration.object_links) if registration else {}
+    ids = {one.object_id for one in resources} | set(listed)
+    names = Names(device=device, object_ids=ids, resources=resources)
+    return names, _views(resources, names)
+
+
+def _in_order(stored: Iterable[Resource]) -> list[Resource]:
+    return sorted(
+        stored,
         key=lambda one: (
             one.object_id,
             one.object_instance_id,
             one.resource_id,
             -1 if one.resource_instance_id is None else one.resource_instance_id,
-        )
+        ),
     )
-    names = Names(device=device, object_ids={one.object_id for one in resources}, resources=resources)
+
+
+def _views(resources: list[Resource], names: Names) -> list[ResourceView]:
     views = []
     for one in resources:
         definition = names.definition(one.object_id, one.resource_id)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from backend.devices.models import ObjectSpec
+from backend.devices.models import ObjectDefinition, ObjectSpec
 
 
 def objectspecs_store(*, specs: Iterable[Mapping[str, Any]], at: datetime) -> int:
@@ -25,3 +25,10 @@ def objectspecs_store(*, specs: Iterable[Mapping[str, Any]], at: datetime) -> in
         update_fields=["name", "spec", "fetched_at"],
     )
     return len(rows)
+
+
+def definitions_problems(*, problems: Mapping[int, str]) -> None:
+    """Notes Leshan's word on the definitions with these ids: why it refuses one, "" where it takes it."""
+    for row in ObjectDefinition.objects.filter(pk__in=list(problems)).only("pk", "problem"):
+        if row.problem != problems[row.pk]:
+            ObjectDefinition.objects.filter(pk=row.pk).update(problem=problems[row.pk])

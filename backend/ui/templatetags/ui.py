@@ -9,12 +9,14 @@ from django.http import HttpRequest
 from django.template import Context
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from backend.accounts.permissions import Permission, allowed
 from backend.devices.models import RawEvent
 from backend.devices.selectors import pipeline_state
 from backend.ui import markup
+from backend.ui.panel import WORDS, Panel
 from backend.ui.values import ValueRow, instances_html
 
 register = template.Library()
@@ -25,6 +27,8 @@ register.simple_tag(markup.ago, name="ago")
 register.simple_tag(markup.exact, name="exact")
 register.simple_tag(markup.status_badge, name="status_badge")
 register.simple_tag(markup.observation_badge, name="observation_badge")
+register.simple_tag(markup.command_badge, name="command_badge")
+register.simple_tag(markup.clock, name="clock")
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,16 @@ class NavEntry:
     current: bool
 
 
+SETTINGS = {
+    "settings", "settings-profiles", "profile-new", "profile-edit", "profile-rules", "settings-models", "model",
+    "model-upload", "people", "person-role", "person-active", "person-password",
+}  # fmt: skip
 # (label, URL name, URL names that belong to it, who may see it)
 NAVIGATION = (
     ("Overview", "overview", {"overview", "events", "raw-events"}, Permission.VIEW),
     ("Devices", "devices", {"devices", "device"}, Permission.VIEW),
-    ("People", "people", {"people", "person-role", "person-active", "person-password"}, Permission.ADMINISTER),
+    ("Commands", "commands", {"commands", "command-new", "batch", "batches"}, Permission.VIEW),
+    ("Settings", "settings", SETTINGS, Permission.ADMINISTER),
 )
 
 
@@ -57,6 +66,13 @@ def navigation(context: Context) -> list[NavEntry]:
         for label, name, names, permission in NAVIGATION
         if allowed(request.user, permission)
     ]
+
+
+@register.simple_tag(takes_context=True)
+def may_operate(context: Context) -> bool:
+    """May this person act on devices?"""
+    request = context.get("request")
+    return isinstance(request, HttpRequest) and allowed(request.user, Permission.OPERATE)
 
 
 @register.inclusion_tag("ui/parts/pipeline.html", takes_context=True)
@@ -123,6 +139,36 @@ def raw_dump(raw: RawEvent) -> dict[str, Any]:
         "hex": data.hex(" "),
         "shown": len(data),
     }
+
+
+@register.filter
+def slashes(path: str) -> str:
+    """A path as part of an element's id."""
+    return path.replace("/", "-")
+
+
+@register.filter
+def words(text: str) -> list[str]:
+    """The words of a text."""
+    return text.split()
+
+
+@register.simple_tag
+def operations(letters: str) -> str:
+    """What the letters R, W and E allow, in words."""
+    return ", ".join(WORDS[one] for one in letters if one in WORDS)
+
+
+@register.simple_tag
+def entries_of(panel: Panel) -> SafeString:
+    """The value or values that a panel is about."""
+    return instances_html(panel.entries) if panel.entries else SafeString(markup.DASH)
+
+
+@register.simple_tag
+def fields_url(name: str, endpoint: str, **query: str) -> str:
+    """As `part_url`, with a query."""
+    return f"{reverse(name, kwargs={'endpoint': endpoint})}?{urlencode(query)}"
 
 
 @register.inclusion_tag("ui/parts/command.html")

@@ -1,6 +1,7 @@
 """The list of devices and the page of one."""
 
 import shlex
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +13,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 from django_tables2 import RequestConfig
 
-from backend.accounts.permissions import Permission, require
+from backend.accounts.permissions import Permission, allowed, require
+from backend.commands.actions import ACTIONS
+from backend.commands.selectors import commands_waiting
 from backend.devices.models import Device, Registration
 from backend.devices.selectors import (
     device_choices,
@@ -26,6 +29,9 @@ from backend.ui.filters import DevicesFilter
 from backend.ui.listing import list_state, live_url, rows_url
 from backend.ui.tables import PAGE_SIZES, DevicesTable, devices_csv
 from backend.ui.values import values_page
+from backend.ui.views.commands import log_context
+from backend.ui.views.control import opened
+from backend.ui.views.tabs import settings_tab, trace_tab
 
 # of the chart: seconds and what the button says; 0 is all there is
 RANGES = (
@@ -96,6 +102,8 @@ def _head(device: Device) -> dict[str, Any]:
         "device": device,
         "registration": _registration(device),
         "next_expected": next_expected(device),
+        "waiting": commands_waiting(device=device),
+        "actions": ACTIONS.values(),
         "battery": figures.get(selectors.BATTERY_PATH),
         "signal": figures.get(selectors.SIGNAL_PATH),
     }
@@ -103,7 +111,7 @@ def _head(device: Device) -> dict[str, Any]:
 
 def _values(request: HttpRequest, device: Device) -> dict[str, Any]:
     page = values_page(device=device, series=request.GET.get("series", ""))
-    return {"device": device, "page": page, "ranges": RANGES}
+    return {"device": device, "page": page, "ranges": RANGES, "panel": opened(request, device)}
 
 
 def _connection(device: Device) -> dict[str, Any]:
@@ -120,27 +128,35 @@ def _connection(device: Device) -> dict[str, Any]:
     }
 
 
-TABS = {"values": "Values", "connection": "Connection"}
+# key in the address → (label, what it takes, what its template is given)
+TABS: dict[str, tuple[str, Permission, Callable[[HttpRequest, Device], dict[str, Any]]]] = {
+    "values": ("Values", Permission.VIEW, _values),
+    "commands": ("Commands", Permission.VIEW, lambda request, device: log_context(request, device=device)),
+    "connection": ("Connection", Permission.VIEW, lambda request, device: _connection(device)),
+    "trace": ("Trace", Permission.ADMINISTER, trace_tab),
+    "settings": ("Settings", Permission.VIEW, settings_tab),
+}
+
+
+def page_context(request: HttpRequest, device: Device, tab: str) -> dict[str, Any]:
+    """What the page of a device is made of, with one of its tabs."""
+    address = reverse("device", kwargs={"endpoint": device.endpoint})
+    tabs = [
+        (label, address if key == "values" else f"{address}?{urlencode({'tab': key})}", key == tab)
+        for key, (label, permission, _) in TABS.items()
+        if allowed(request.user, permission)
+    ]
+    return _head(device) | {"tab": tab, "tabs": tabs, "live_url": live_url([device])} | TABS[tab][2](request, device)
 
 
 @require(Permission.VIEW)
 @require_safe
 def device_page(request: HttpRequest, endpoint: str) -> HttpResponse:
-    """One device: `?tab=values|connection`, and for the chart `&series=PATH&range=SECONDS`."""
+    """One device: `?tab=` one of TABS, and for the chart `&series=PATH&range=SECONDS`."""
     device = _device(endpoint)
     tab = request.GET.get("tab", "")
     tab = tab if tab in TABS else "values"
-    address = reverse("device", kwargs={"endpoint": endpoint})
-    context = _head(device) | {
-        "tab": tab,
-        "tabs": [
-            (label, address if key == "values" else f"{address}?{urlencode({'tab': key})}", key == tab)
-            for key, label in TABS.items()
-        ],
-        "live_url": live_url([device]),
-    }
-    context |= _connection(device) if tab == "connection" else _values(request, device)
-    return render(request, f"ui/device_{tab}.html", context)
+    return render(request, f"ui/device_{tab}.html", page_context(request, device, tab))
 
 
 @require(Permission.VIEW)

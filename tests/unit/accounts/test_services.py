@@ -1,13 +1,8 @@
 """Adding people, roles, shutting out, passwords; the last administrator stays."""
 
-import sqlite3
-import threading
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connection, connections, transaction
+from django.db import IntegrityError, transaction
 from django.test import Client
 
 from backend.accounts.models import Role, User
@@ -21,6 +16,9 @@ from backend.accounts.services import (
     user_set_own_password,
     user_set_role,
 )
+from tests.support.threads import in_threads, threads
+
+__all__ = ["threads"]
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
@@ -176,45 +174,6 @@ def test_a_reset_brings_back_who_was_shut_out() -> None:
 def test_createsuperuser_makes_an_administrator() -> None:
     assert User.objects.create_superuser("boss", password="x").role == Role.ADMINISTRATOR
     assert User.objects.create_user("other").role == Role.VIEWER
-
-
-@pytest.fixture
-def threads(transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads that open connections from now on share one real database.
-
-    On SQLite that is a copy in a file: connections to one in memory do not wait for each other.
-    """
-    if connection.vendor == "sqlite":
-        connection.ensure_connection()
-        file = tmp_path / "race.sqlite3"
-        copy = sqlite3.connect(file)
-        connection.connection.backup(copy)
-        copy.close()
-        monkeypatch.setitem(connections.settings["default"], "NAME", str(file))
-
-
-def in_threads(*works: Callable[[], object]) -> list[object]:
-    """Results or exceptions of all, begun at one moment."""
-    barrier = threading.Barrier(len(works))
-    results: list[object] = [None] * len(works)
-
-    def run(place: int, work: Callable[[], object]) -> None:
-        try:
-            connection.ensure_connection()
-            barrier.wait(timeout=30)
-            results[place] = work()
-        except Exception as error:
-            results[place] = error
-        finally:
-            connection.close()
-
-    running = [threading.Thread(target=run, args=one) for one in enumerate(works)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join(timeout=60)
-        assert not thread.is_alive()
-    return results
 
 
 @pytest.mark.django_db(transaction=True)

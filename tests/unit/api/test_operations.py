@@ -360,7 +360,7 @@ def test_nothing_there(api: Client) -> None:
 
 
 def test_a_method_that_is_not_there(api: Client) -> None:
-    answer = api.post("/api/v1/devices", {})
+    answer = api.post("/api/v1/series", {})
     assert answer.status_code == 405
     assert answer.headers["Allow"] == "GET"
     assert answer.json() == {"detail": "POST is not possible here: use GET."}
@@ -390,6 +390,17 @@ def test_the_description(api: Client) -> None:
             "/gaps",
             "/server",
             "/live",
+            "/commands",
+            "/commands/{command_id}",
+            "/batches",
+            "/batches/{batch_id}",
+            "/actions",
+            "/observations",
+            "/profiles",
+            "/profiles/{profile_id}",
+            "/rules",
+            "/definitions",
+            "/definitions/{object_id}/{version}",
         )
     }
     parameters = {one["name"]: one for one in found["paths"]["/api/v1/series/{series_id}/samples"]["get"]["parameters"]}

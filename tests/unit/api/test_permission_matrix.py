@@ -21,7 +21,15 @@ PUBLIC = {"account_login", "account_logout", "account_inactive"}
 # what everybody who is signed in may do for themselves
 OWN = {"account_change_password"}
 # what takes more than a look
-ADMINISTER = {"people", "person-add", "person-role", "person-active", "person-password"}
+ADMINISTER = {
+    "people", "person-add", "person-role", "person-active", "person-password",
+    "settings", "settings-profiles", "profile-new", "profile-edit", "profile-delete", "profile-rules", "part-rule",
+    "model-upload", "model-delete", "debug-leshan", "debug-trace",
+}  # fmt: skip
+OPERATE = {
+    "device-profile", "device-observation", "observation-clear",
+    "command-new", "command-ask", "command-act", "command-repeat", "command-cancel", "batch-cancel", "part-bulk-input",
+}  # fmt: skip
 
 CONVERTED = re.compile(r"<(?:(\w+):)?(\w+)>")
 
@@ -54,7 +62,9 @@ API = [one for one in ADDRESSES if one.route.startswith("api/")]
 
 
 def needed(address: Address) -> Permission:
-    return Permission.ADMINISTER if address.name in ADMINISTER else Permission.VIEW
+    if address.name in ADMINISTER:
+        return Permission.ADMINISTER
+    return Permission.OPERATE if address.name in OPERATE else Permission.VIEW
 
 
 @pytest.fixture
@@ -64,7 +74,8 @@ def people() -> dict[Role, User]:
 
 
 def as_(person: User | None) -> Client:
-    client = Client(raise_request_exception=True)
+    # as a browser does with every form; what is passed on to Leshan asks for it
+    client = Client(raise_request_exception=True, headers={"Origin": "http://testserver"})
     if person is not None:
         client.force_login(person)
     return client

@@ -5,12 +5,13 @@ import pytest
 
 from backend.devices.models import Change, Device, LeshanServer, ObjectSpec, Observation, ServerInterval, Status
 from backend.devices.services import (
+    ObservationMark,
     Sign,
     device_provision,
     devices_ensure,
     objectspecs_store,
-    observation_set_active,
     observation_set_failed,
+    observations_set_active,
     observations_want,
     server_connected,
     server_disconnected,
@@ -81,10 +82,12 @@ def test_definitions_are_stored_by_object_and_version() -> None:
 @pytest.mark.django_db
 def test_wanted_observations() -> None:
     device = Device.objects.create(endpoint="a")
-    assert observations_want(device_id=device.pk, paths=["/3/0/9", "/3/0/7"], at=AT) == []
-    observation_set_active(device_id=device.pk, path="/3/0/9", registration_id="r", at=AT)
+    assert observations_want(device_id=device.pk, wanted={"/3/0/9": {}, "/3/0/7": {"pmin": 1}}, at=AT) == []
+    observations_set_active(
+        device_id=device.pk, marks=[ObservationMark("/3/0/9", {"pmin": 1.0}, "no gt")], registration_id="r", at=AT
+    )
     observation_set_failed(device_id=device.pk, path="/3/0/7", registration_id="r", reason="", at=AT)
-    assert observations_want(device_id=device.pk, paths=["/3/0/9", "/4/0/2"], at=AT) == ["/3/0/7"]
+    assert observations_want(device_id=device.pk, wanted={"/3/0/9": {}, "/4/0/2": {}}, at=AT) == ["/3/0/7"]
     rows = list(Observation.objects.values_list("path", "state", "registration_id"))
     assert rows == [("/3/0/9", "active", "r"), ("/4/0/2", "wanted", "")]
 

@@ -1,5 +1,6 @@
 """A small HTTP server that answers as Leshan does: for tests of the whole `sync` without Java."""
 
+import hashlib
 import json
 import queue
 import threading
@@ -23,6 +24,15 @@ class FakeLeshan:
         self.specs: list[dict[str, Any]] = []
         self.asked: list[tuple[str, str, Any]] = []
         self.resumed: list[str] = []
+        # requests through the journal: id → record, the order in which they came, and what the device says
+        self.records: dict[str, dict[str, Any]] = {}
+        self.started: list[tuple[str, str, str]] = []
+        self.device: Callable[[str, str, Any], dict[str, Any] | None] = lambda method, path, body: None
+        # what to answer to a request in place of accepting it: endpoint → (status, text)
+        self.instead: dict[str, tuple[int, str]] = {}
+        self.models: dict[tuple[str, str], bytes] = {}
+        self.sequence = 1000
+        self._lock = threading.Lock()
         self.on_request: Callable[[str, str], None] = lambda method, path: None
         # bytes to stream; None ends the connection
         self.stream: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -64,7 +74,8 @@ class FakeLeshan:
         """One request."""
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
         path = unquote(urlsplit(request.path).path)
-        asked = json.loads(body) if body else None
+        kind = request.headers.get("Content-Type", "")
+        asked = json.loads(body) if body and kind == "application/json" else body.decode() or None
         if self.token and path != "/healthz" and request.headers.get("Authorization") != f"Bearer {self.token}":
             self._answer(request, 401, "")
             return
@@ -78,7 +89,14 @@ class FakeLeshan:
 
     def _rest(self, request: BaseHTTPRequestHandler, path: str, body: Any) -> None:
         method = request.command
-        if path == "/healthz" and self.journal:
+        request_id = request.headers.get("Request-Id")
+        if request_id is not None:
+            self._accept(request, request_id, path, body)
+        elif path.startswith("/api/requests/"):
+            self._record(request, path.removeprefix("/api/requests/"))
+        elif path.startswith("/api/models"):
+            self._model(request, path, body)
+        elif path == "/healthz" and self.journal:
             self._answer(request, 200, {"status": "ok", "journal": self.journal, "first": 1, "last": 0})
         elif path == "/api/clients":
             self._answer(request, 200, self.clients)
@@ -95,6 +113,8 @@ class FakeLeshan:
         elif path.startswith("/api/security/clients/"):
             self.credentials.pop(path.removeprefix("/api/security/clients/"), None)
             self._answer(request, 204, "")
+        elif path.endswith("/awake") and self.journal:
+            self._answer(request, 204, "")
         elif path.endswith("/observe") or (path.startswith("/api/clients/") and method == "GET"):
             target = "/" + path.removesuffix("/observe").removeprefix("/api/clients/").partition("/")[2]
             content = (self.observed if method == "POST" else self.read)(target)
@@ -105,8 +125,77 @@ class FakeLeshan:
         else:
             self._answer(request, 404, "<html>")
 
+    def _accept(self, request: BaseHTTPRequestHandler, request_id: str, path: str, body: Any) -> None:
+        endpoint, _, rest = path.removeprefix("/api/clients/").partition("/")
+        with self._lock:
+            known = self.records.get(request_id)
+            if known is not None:
+                self._answer(request, 202 if known["state"] == "pending" else 200, known)
+                return
+            if endpoint in self.instead:
+                self._answer(request, *self.instead[endpoint])
+                return
+            record = {"requestId": request_id, "ep": endpoint, "path": f"/{rest}", "state": "pending", "accepted": 1}
+            self.records[request_id] = record
+            self.started.append((endpoint, request.command, f"/{rest}"))
+            said = self.device(request.command, f"/{rest}", body)
+            self._answer(request, 202, record)
+        if said is not None:
+            self.end(request_id, "answered", response=said)
+
+    def end(self, request_id: str, outcome: str, *, tell: bool = True, **more: Any) -> None:
+        """A request ends; with `tell` the stream says so."""
+        with self._lock:
+            record = self.records[request_id]
+            record |= {
+                "state": "ended",
+                "outcome": outcome,
+                "time": 1_795_368_850_000,
+                "duration": 7,
+                "sent": True,
+            } | more
+            self.sequence += 1
+            said = {key: value for key, value in record.items() if key not in {"state", "accepted"}} | {"delayed": True}
+            raw = f"id: {self.journal}-{self.sequence}\nevent: REQUEST_RESPONSE\ndata: {json.dumps(said)}\n\n"
+            if tell:
+                self.stream.put(raw.encode())
+
+    def _record(self, request: BaseHTTPRequestHandler, request_id: str) -> None:
+        record = self.records.get(request_id)
+        if record is None:
+            self._answer(request, 404, "no such request")
+        elif request.command == "DELETE" and record["state"] == "pending":
+            self._answer(request, 202, record)
+            self.end(request_id, "cancelled")
+        else:
+            self._answer(request, 200, record)
+
+    def _model(self, request: BaseHTTPRequestHandler, path: str, body: Any) -> None:
+        if self.journal is None:
+            self._answer(request, 404, "<html>")
+            return
+        key = tuple(path.removeprefix("/api/models").strip("/").split("/"))
+        if request.command == "GET":
+            rows = [
+                {"id": int(id_), "version": version, "name": "x", "sha256": hashlib.sha256(xml).hexdigest()}
+                for (id_, version), xml in self.models.items()
+            ]
+            self._answer(request, 200, rows)
+        elif request.command == "DELETE":
+            self.models.pop((key[0], key[1]), None)
+            self._answer(request, 204, "")
+        elif "bad" in str(body):
+            self._answer(request, 400, "Invalid definition: line 3: no name")
+        else:
+            self.models[key[0], key[1]] = str(body).encode()
+            self._answer(request, 204, "")
+
     @staticmethod
     def _answer(request: BaseHTTPRequestHandler, status: int, answer: Any) -> None:
+        if status == 204:
+            request.send_response(204)
+            request.end_headers()
+            return
         body = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
         request.send_response(status)
         request.send_header("Content-Type", "application/json")

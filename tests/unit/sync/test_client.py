@@ -7,7 +7,8 @@ import requests
 import responses
 from responses import matchers
 
-from backend.sync.client import LeshanClient, Token, segment
+from backend.config.leshan import Token
+from backend.sync.client import LeshanClient, segment
 from backend.sync.exceptions import (
     AnswerTimeoutError,
     BadRequestError,

@@ -1,6 +1,7 @@
 import json
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from backend.sync.events import (
     Presence,
     Refused,
     Registered,
+    Responded,
     Undecoded,
     Unknown,
     Updated,
@@ -148,7 +150,7 @@ def test_an_unknown_event_is_told_as_such() -> None:
 def test_a_notification_of_a_stock_server_has_no_times() -> None:
     item = one("NOTIFICATION", {"ep": "a", "kind": "single", "res": "/3/0/9", "val": node(9, "INTEGER", "61")}, id_="")
     assert isinstance(item, Values)
-    assert (item.id, item.time, item.endpoint, item.sampled) == ("", None, "a", True)
+    assert (item.id, item.time, item.endpoint) == ("", None, "a")
     assert item.readings == [("/3/0/9", "INTEGER", 61.0, None, None)]
 
 
@@ -210,7 +212,8 @@ raws = (
 def test_the_short_way_and_the_long_way_agree(path: str, type_: Any, raw: Any) -> None:
     single = node(9, type_, raw)
     try:
-        body = json.loads(json.dumps(single, allow_nan=False))
+        # an integer beyond 64 bits is a float to orjson; devices' integers come as texts
+        body = orjson.loads(json.dumps(single, allow_nan=False))
     except ValueError:
         return
     item = one("SEND", {"ep": "a", "val": {path: single}})
@@ -248,9 +251,24 @@ def test_the_other_events() -> None:
         "REQUEST_RESPONSE",
         {"ep": "a", "path": "/3/0/9", "response": {"success": True, "content": node(9, "INTEGER", "1")}},
     )
-    assert isinstance(answer, Values)
-    assert not answer.sampled
+    assert isinstance(answer, Responded)
+    assert (answer.record.outcome, answer.record.sent, answer.record.duration_ms) == ("answered", True, None)
     assert answer.readings == [("/3/0/9", "INTEGER", 1.0, None, None)]
+
+    composite = {"/3/0/9": node(9, "INTEGER", "1"), "/3/0/1": None}
+    ended = {
+        "ep": "a", "path": "", "paths": list(composite), "requestId": "1-ab", "outcome": "answered", "duration": 12,
+        "response": {"success": True, "content": composite},
+    }  # fmt: skip
+    answer = one("REQUEST_RESPONSE", ended)
+    assert isinstance(answer, Responded)
+    assert answer.readings == [("/3/0/9", "INTEGER", 1.0, None, None)]
+    late = one("REQUEST_RESPONSE", {"ep": "a", "path": "/3", "requestId": "1", "outcome": "timeout", "sent": False})
+    assert isinstance(late, Responded)
+    assert (late.record.outcome, late.record.sent, late.readings) == ("timeout", False, [])
+    lost = one("OBSERVATION_LOST", {"ep": "a", "paths": ["/3/0/9", "/3/0/1"], "code": "4.04"})
+    assert isinstance(lost, ObservationLost)
+    assert lost.paths == ["/3/0/9", "/3/0/1"]
 
 
 def test_frames_keep_ids_apart() -> None:

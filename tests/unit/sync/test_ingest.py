@@ -18,6 +18,7 @@ from backend.devices.models import (
     Status,
     StreamGap,
 )
+from backend.devices.services import ObservationMark
 from backend.lwm2m.registrations import registration_parse
 from backend.sync.events import Clients, Idle, ObserveFailed, ReadDone
 from backend.sync.ingest import Ingest
@@ -439,7 +440,16 @@ def test_an_observation_is_noted_with_its_value(store: Store) -> None:
     device = Device.objects.get()
     Observation.objects.create(device=device, path="/3303/0/5700", changed_at=datetime.now(UTC))
     value: list[Any] = [("/3303/0/5700", "FLOAT", 20.0, None, None)]
-    done = ReadDone("sim-1", "/3303/0/5700", value, [], RECEIVED, observed=True, registration_id="first", sampled=True)
+    done = ReadDone(
+        "sim-1",
+        "/3303/0/5700",
+        value,
+        [],
+        RECEIVED,
+        marks=(ObservationMark("/3303/0/5700"),),
+        registration_id="first",
+        sampled=True,
+    )
     store(done)
     observation = Observation.objects.get()
     assert (observation.state, observation.registration_id, observation.reason) == ("active", "first", "")

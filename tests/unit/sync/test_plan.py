@@ -82,6 +82,10 @@ def test_only_our_own_entries_are_removed() -> None:
     assert (plan.put, plan.delete, plan.forget) == ([], ["ours"], ["gone"])
 
 
+def wishes(*patterns: str, **attributes: float) -> list[tuple[str, dict[str, float]]]:
+    return [(pattern, attributes) for pattern in patterns]
+
+
 def test_patterns_become_paths_of_what_the_device_lists() -> None:
     patterns = [
         "/3/0/9",
@@ -94,7 +98,7 @@ def test_patterns_become_paths_of_what_the_device_lists() -> None:
         "/3303/*",
         "/1",
     ]
-    assert paths_wanted(patterns, LINKS) == [
+    assert list(paths_wanted(wishes(*patterns), LINKS)) == [
         "/3/0/9",
         "/3303/0/5700",
         "/3303/7/5700",
@@ -103,18 +107,18 @@ def test_patterns_become_paths_of_what_the_device_lists() -> None:
         "/3303/0",
         "/1",
     ]
-    assert paths_wanted(["/5/*/3", "nonsense", "/99999/0", "/3303/*/5700", "/3303/*/5700"], LINKS) == [
+    assert list(paths_wanted(wishes("/5/*/3", "nonsense", "/99999/0", "/3303/*/5700", "/3303/*/5700"), LINKS)) == [
         "/3303/0/5700",
         "/3303/7/5700",
     ]
-    assert paths_wanted(patterns, []) == []
+    assert paths_wanted(wishes(*patterns), []) == {}
 
 
 def facts(**changes: Any) -> DeviceFacts:
     known: dict[str, Any] = {
         "registration_id": "r2",
         "links": LINKS,
-        "patterns": ["/3/0/9", "/3303/*/5700"],
+        "wishes": wishes("/3/0/9", "/3303/*/5700"),
         "observations": [],
         "known": {(1, 0): 5, (3303, 0): 2},
         "identified": False,
@@ -125,7 +129,7 @@ def facts(**changes: Any) -> DeviceFacts:
 def test_a_new_device_is_identified_observed_and_read() -> None:
     plan = device_plan(facts())
     assert plan.identify
-    assert plan.observe == plan.wanted == ["/3/0/9", "/3303/0/5700", "/3303/7/5700"]
+    assert list(plan.observe) == list(plan.wanted) == ["/3/0/9", "/3303/0/5700", "/3303/7/5700"]
     # security is never read, object 3 was read just before
     assert plan.read == ["/3303/7"]
     assert plan.cancel == []
@@ -142,8 +146,8 @@ def test_an_observation_counts_in_its_own_registration_only() -> None:
         ObservationRow("/3303/0/5700", "active", "r2"),
         ObservationRow("/3303/7/5700", "failed", "r2"),
     ]
-    assert device_plan(facts(observations=rows)).observe == ["/3/0/9"]
-    assert device_plan(facts(observations=rows), retry_failed=True).observe == ["/3/0/9", "/3303/7/5700"]
+    assert list(device_plan(facts(observations=rows)).observe) == ["/3/0/9"]
+    assert list(device_plan(facts(observations=rows), retry_failed=True).observe) == ["/3/0/9", "/3303/7/5700"]
 
 
 def test_what_is_no_longer_wanted_is_cancelled() -> None:
@@ -153,9 +157,11 @@ def test_what_is_no_longer_wanted_is_cancelled() -> None:
         ObservationRow("/6", "active", "r1"),
     ]
     plan = device_plan(
-        facts(observations=rows, patterns=["/3/0/9"], identified=True, known={(1, 0): 5, (3303, 0): 1, (3303, 7): 1})
+        facts(
+            observations=rows, wishes=wishes("/3/0/9"), identified=True, known={(1, 0): 5, (3303, 0): 1, (3303, 7): 1}
+        )
     )
-    assert (plan.identify, plan.observe, plan.cancel, plan.read) == (False, [], ["/3/0/7"], [])
+    assert (plan.identify, plan.observe, plan.cancel, plan.read) == (False, {}, ["/3/0/7"], [])
 
 
 @given(st.integers(1, 10_000))
@@ -164,3 +170,59 @@ def test_delays_grow_to_their_bound(attempt: int) -> None:
     assert 0.2 <= delay <= 5.0
     assert delay <= retry_delay(attempt + 1, first=0.2, most=5.0)
     assert retry_delay(1, first=0.2, most=5.0) == 0.2
+
+
+def test_a_persons_word_overrides_the_profile() -> None:
+    own = [("/3/0/9", False, {}), ("/3303/9/5700", True, {"pmin": 1.0}), ("/9999/0/1", True, {}), ("odd", True, {})]
+    paths = paths_wanted(wishes("/3/0/9", "/3303/0/5700", gt=1.0), LINKS, own)
+    # an instance that is not listed is tried, an object that the device does not have is not
+    assert paths == {"/3303/0/5700": {"gt": 1.0}, "/3303/9/5700": {"pmin": 1.0}}
+
+
+def test_attributes_are_written_with_the_observation_and_when_they_change() -> None:
+    wanted = wishes("/3/0/9", pmin=1.0, pmax=60.0)
+    plan = device_plan(facts(wishes=wanted))
+    assert plan.observe == {"/3/0/9": {"pmin": 1.0, "pmax": 60.0}}
+
+    def row(**changes: Any) -> ObservationRow:
+        values = {"attributes": {"pmin": 1.0, "pmax": 60.0}, "attributes_set": {"pmin": 1.0, "pmax": 60.0}} | changes
+        return ObservationRow("/3/0/9", "active", **({"registration_id": "r2"} | values))
+
+    assert device_plan(facts(wishes=wanted, observations=[row()])).attributes == {}
+    changed = device_plan(facts(wishes=wishes("/3/0/9", pmin=5.0), observations=[row()]))
+    # what is no longer wanted is unset; the observation itself stays
+    assert (changed.attributes, changed.observe) == ({"/3/0/9": {"pmin": 5.0, "pmax": None}}, {})
+    refused = row(attributes_set={}, reason="attributes are not taken: BAD_REQUEST(400)")
+    assert device_plan(facts(wishes=wanted, observations=[refused])).attributes == {}
+    assert device_plan(facts(wishes=wishes("/3/0/9", pmin=5.0), observations=[refused])).attributes
+    # nobody knows what a device kept over its registration
+    older = row(registration_id="r1")
+    assert device_plan(facts(wishes=wishes("/3/0/9"), observations=[older])).observe == {
+        "/3/0/9": {"pmin": None, "pmax": None}
+    }
+
+
+def test_single_resources_are_observed_together() -> None:
+    paths = [f"/3303/0/{number}" for number in range(5700, 5708)]
+    plan = device_plan(facts(wishes=wishes(*paths, "/3303/0"), composite=True))
+    assert [list(group) for group in plan.composites] == [paths[:6], paths[6:]]
+    assert list(plan.observe) == ["/3303/0"]
+    rows = [ObservationRow(path, "active", "r2", composite=True) for path in paths[:4]]
+    same = device_plan(facts(wishes=wishes(*paths[:4]), observations=rows, composite=True))
+    assert (same.composites, same.observe, same.cancel_composites) == ([], {}, [])
+    # a group is ended as it was made, and made anew
+    fewer = device_plan(facts(wishes=wishes(*paths[:3]), observations=rows, composite=True))
+    assert fewer.cancel_composites == [tuple(paths[:4])]
+    assert [list(group) for group in fewer.composites] == [paths[:3]]
+    # a device that could not: one by one, for this registration
+    alone = [ObservationRow(path, "active", "r2") for path in paths[:3]]
+    single = device_plan(facts(wishes=wishes(*paths[:3]), observations=alone, composite=True))
+    assert (single.composites, single.observe) == ([], {})
+
+
+def test_what_a_command_is_about_to_do_is_left_to_it() -> None:
+    rows = [ObservationRow("/3303/0/5700", "active", "r2")]
+    commanded = frozenset({"/3/0/9", "/3303/0/5700"})
+    plan = device_plan(facts(wishes=wishes("/3/0/9"), observations=rows, commanded=commanded))
+    assert (plan.observe, plan.cancel) == ({}, [])
+    assert list(plan.wanted) == ["/3/0/9"]

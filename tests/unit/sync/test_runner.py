@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 from django.db import OperationalError
 
+from backend.config.leshan import Token
 from backend.devices.models import (
     Change,
     Device,
@@ -27,7 +28,7 @@ from backend.devices.models import (
 from backend.devices.services import device_provision, server_ensure
 from backend.pki.models import Certificate, Credential
 from backend.sync import runner as module
-from backend.sync.client import Health, LeshanClient, Token
+from backend.sync.client import Health, LeshanClient
 from backend.sync.events import Clients
 from backend.sync.ingest import Stored
 from backend.sync.models import PushedCredential
@@ -305,7 +306,7 @@ def test_what_was_missed_does_not_undo_the_list(idle: tuple[Runner, list[Job]]) 
     """A registration that Leshan lost when it was killed: its event is read after the list that lacks it."""
     runner, jobs = idle
     runner._handle(Connected(1, Health("j", 2)))
-    assert [job.key for job in jobs] == ["credentials", "registrations"]
+    assert [job.key for job in jobs] == ["definitions", "credentials", "registrations"]
     runner._handle(Clients([], time.monotonic()))
     runner._handle(Chunk(1, event("j-1", "REGISTRATION", REGISTRATION), 1_795_368_900_000_000))
     runner._flush()

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from backend.devices.services import ObservationMark
 from backend.sync.client import Content, CredentialJson, LeshanClient, segment
 from backend.sync.events import ObserveFailed, ReadDone
 from backend.sync.exceptions import (
@@ -117,7 +118,8 @@ def test_requests_of_a_device_are_made_in_order(
     assert isinstance(read, ReadDone)
     assert isinstance(observed, ReadDone)
     assert read.readings == [("/3/0/9", "INTEGER", 61.0, None, None)]
-    assert (read.observed, observed.observed, observed.sampled, observed.registration_id) == (False, True, True, "r1")
+    assert (read.marks, observed.sampled, observed.registration_id) == ((), True, "r1")
+    assert observed.marks == (ObservationMark("/3/0/9"),)
     wait_for(pool.idle, what="the pool is idle")
 
 

@@ -16,6 +16,17 @@ PAGES = [
     "/devices/",
     "/devices/dev-1/",
     "/devices/dev-1/?tab=connection",
+    "/devices/dev-1/?tab=settings",
+    "/settings/models/",
+    "/parts/devices/settings/dev-1/",
+    "/devices/dev-1/?at=/3/0/9",
+    "/devices/dev-1/?tab=commands",
+    "/commands/",
+    "/commands/batches/",
+    "/parts/commands/",
+    "/parts/devices/commands/dev-1/",
+    "/parts/devices/panel/dev-1/?at=/3/0/9",
+    "/parts/devices/panel-live/dev-1/?at=/3/0/9",
     "/events/",
     "/events/raw/",
     "/statuses/",
@@ -35,8 +46,17 @@ def test_every_view_names_the_permission_it_takes() -> None:
         assert isinstance(pattern, URLPattern)
         permissions[pattern.name] = getattr(pattern.callback, "required_permission", None)
     assert None not in permissions.values()
+    operating = {name for name, permission in permissions.items() if permission == Permission.OPERATE}
+    assert operating >= {
+        "command-new", "command-ask", "command-act", "command-cancel", "command-repeat", "batch-cancel",
+        "observation-clear", "part-bulk-input",
+    }  # fmt: skip
     administering = {name for name, permission in permissions.items() if permission == Permission.ADMINISTER}
-    assert administering == {"people", "person-role", "person-active", "person-password"}
+    assert administering == {
+        "people", "person-role", "person-active", "person-password",
+        "settings", "settings-profiles", "profile-new", "profile-edit", "profile-delete", "profile-rules", "part-rule",
+        "model-upload", "model-delete",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/accounts/people/"])

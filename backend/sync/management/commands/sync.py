@@ -14,9 +14,10 @@ from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connec
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from backend.config.leshan import Token
 from backend.devices.models import LeshanServer
 from backend.devices.services import server_ensure
-from backend.sync.client import LeshanClient, Token
+from backend.sync.client import LeshanClient
 from backend.sync.exceptions import AlreadyRunningError
 from backend.sync.lock import Lock, lock_acquire
 from backend.sync.runner import Runner

@@ -82,7 +82,7 @@ function open() {
   if (source || document.hidden || !url) return;
   source = new EventSource(url);
   source.addEventListener("hello", opened);
-  for (const name of ["values", "status", "server", "resync"]) source.addEventListener(name, read);
+  for (const name of ["values", "status", "commands", "server", "resync"]) source.addEventListener(name, read);
   source.addEventListener("error", lost);
 }
 

@@ -7,8 +7,21 @@ import { tick } from "./time.js";
 
 const MARKED_MS = 2000;
 
+/** The cells of this part; those of a kept element in it, and of a part within the part, are not its own. */
 function cellsOf(root) {
-  return new Map([...root.querySelectorAll("[data-cell]")].map((cell) => [cell.dataset.cell, cell]));
+  const own = [...root.querySelectorAll("[data-cell]")].filter((cell) => {
+    const inner = cell.closest("[data-keep], [data-refresh]");
+    return !inner || inner === root || inner.contains(root);
+  });
+  return new Map(own.map((cell) => [cell.dataset.cell, cell]));
+}
+
+/** What the reader works in ([data-keep], after the element with [data-path]) survives its surroundings. */
+function put(root, kept, focused) {
+  for (const element of kept) {
+    root.querySelector(`[data-path="${CSS.escape(element.dataset.keep)}"]`)?.after(element);
+  }
+  if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
 }
 
 /** The markup without what the ticking clock and the reader have put into it. */
@@ -37,6 +50,7 @@ function replace(cell, next) {
   cell.querySelectorAll("details").forEach((details, index) => {
     details.open = open[index] ?? false;
   });
+  window.htmx?.process(cell);
   if (focused) [...cell.querySelectorAll("[href]")].find((link) => link.getAttribute("href") === focused)?.focus();
   if (!mark) return;
   cell.classList.remove("changed");
@@ -63,8 +77,16 @@ export function patch(root, html, { rowsStay = false } = {}) {
     }
   } else {
     const open = new Set([...root.querySelectorAll("details[open][data-id]")].map((details) => details.dataset.id));
+    const closed = new Set([...root.querySelectorAll("details[data-id]:not([open])")].map((details) => details.dataset.id));
+    const kept = [...root.querySelectorAll("[data-keep]")];
+    const focused = kept.some((element) => element.contains(document.activeElement)) ? document.activeElement : null;
     root.replaceChildren(...fresh.childNodes);
-    for (const details of root.querySelectorAll("details[data-id]")) details.open = open.has(details.dataset.id);
+    for (const details of root.querySelectorAll("details[data-id]")) {
+      // what is new keeps the state it comes with
+      if (open.has(details.dataset.id)) details.open = true;
+      else if (closed.has(details.dataset.id)) details.open = false;
+    }
+    put(root, kept, focused);
     window.htmx?.process(root);
   }
   tick(root);

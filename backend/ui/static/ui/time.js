@@ -5,6 +5,9 @@ const EXACT = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "short",
 });
 
+const HOUR = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
 // ages are told by the server's clock: a browser whose clock is off must not make a device look silent
 const told = Date.parse(document.documentElement.dataset.now ?? "");
 const offset = Number.isNaN(told) ? 0 : told - Date.now();
@@ -33,13 +36,20 @@ export function exactly(then) {
   return EXACT.format(new Date(then));
 }
 
+/** The time of day, with the day where it is another one. */
+export function clockTime(then, now = serverNow()) {
+  const date = new Date(then);
+  return (date.toDateString() === new Date(now).toDateString() ? HOUR : DAY).format(date);
+}
+
 /** Brings every <time data-time> in `root` to now. */
 export function tick(root = document) {
   const now = serverNow();
   for (const element of root.querySelectorAll("time[data-time]")) {
     const then = Date.parse(element.dateTime);
     if (Number.isNaN(then)) continue;
-    const text = element.dataset.time === "exact" ? exactly(then) : relative(then, now);
+    const texts = { exact: exactly, clock: clockTime };
+    const text = (texts[element.dataset.time] ?? relative)(then, now);
     if (element.textContent !== text) element.textContent = text;
     if (!element.title) element.title = [exactly(then), element.dataset.note].filter(Boolean).join("\n");
   }

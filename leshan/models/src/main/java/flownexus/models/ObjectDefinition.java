@@ -91,7 +91,9 @@ public final class ObjectDefinition {
         private static final Set<String> INSTANCES = Set.of("Single", "Multiple");
         private static final Set<String> OPERATIONS = Set.of("", "R", "W", "RW", "E");
         private static final Set<String> TYPES = Arrays.stream(Type.values())
-                .filter(type -> type != Type.NONE && type != Type.CORELINK).map(type -> squeezed(type.name()))
+                .filter(type -> type != Type.NONE)
+                // the one whose name in files is another
+                .map(type -> type == Type.CORELINK ? "corelnk" : squeezed(type.name()))
                 .collect(Collectors.toSet());
 
         private final Deque<String> open = new ArrayDeque<>();
@@ -193,7 +195,7 @@ public final class ObjectDefinition {
             case "Type" -> {
                 if (!value.isEmpty() && !TYPES.contains(squeezed(value))) {
                     throw wrong("Type of resource " + resourceId + " is '" + value + "', but must be one of String, "
-                            + "Integer, Float, Boolean, Opaque, Time, Objlnk, Unsigned Integer");
+                            + "Integer, Float, Boolean, Opaque, Time, Objlnk, Corelnk, Unsigned Integer");
                 }
             }
             default -> {

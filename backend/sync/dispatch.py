@@ -1,0 +1,485 @@
+"""Which command goes to Leshan when: the bookkeeping of queues, one per device, and of what is in flight.
+
+Used by the writer's thread only. The database has the truth; what is kept here can be made anew from it at any time.
+A device's commands go one at a time, in the order of their ids, while the device is registered and awake.
+"""
+
+import heapq
+import logging
+import time
+from bisect import insort
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from backend.commands.models import Command, State
+from backend.commands.services.outcomes import Verdict, answered_by_server, lost
+from backend.commands.services.transitions import (
+    Settled,
+    Waiting,
+    commands_cancelling,
+    commands_claim,
+    commands_expire,
+    commands_queued,
+    commands_refuse,
+    commands_return,
+    commands_sent,
+    commands_sent_ids,
+    commands_waiting_rows,
+    tell_pages,
+)
+from backend.sync.calls import REQUEST_SECONDS
+from backend.sync.plan import retry_delay
+from backend.sync.requests import Answer, Handed
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# ids are committed in another order than given out where there are several writers: so far back is looked again
+WINDOW = 1000
+RESCAN_SECONDS = 5.0
+EXPIRY_SECONDS = 1.0
+# requests that may be under way to Leshan at once; the others stay queued meanwhile
+HANDING_OVER = 256
+# a command in flight of which nothing is heard for this long after its time is asked for
+OVERDUE_SECONDS = REQUEST_SECONDS + 15.0
+STOCK = "Commands need FlowNexus's own Leshan server: this one cannot keep a request until the device answers"
+
+
+class Hands(Protocol):
+    """What carries requests to Leshan (backend.sync.requests.Requests)."""
+
+    def start(self, command: Command) -> None:
+        """Hands it over."""
+
+    def look(self, command: Command) -> None:
+        """Asks how far it is."""
+
+    def cancel(self, command: Command) -> None:
+        """Takes it back."""
+
+
+@dataclass(slots=True)
+class Flight:
+    """A command that is `sent`."""
+
+    command: Command
+    # an HTTP request about it is under way
+    busy: bool = False
+    # Leshan has it
+    accepted: bool = False
+    cancelling: bool = False
+    attempt: int = 0
+    # time.monotonic() when something was last heard of it
+    since: float = field(default_factory=time.monotonic)
+
+
+@dataclass(slots=True)
+class Line:
+    """The commands of one device."""
+
+    device_id: int
+    endpoint: str
+    # ids, lowest first
+    queue: list[int] = field(default_factory=list)
+    flight: Flight | None = None
+
+
+class Dispatcher:
+    """Notices commands, hands them over one per device, follows them to their end."""
+
+    def __init__(
+        self,
+        *,
+        hands: Hands,
+        retry: Callable[[Callable[[], Any]], Any],
+        hold: Callable[[str], bool],
+        release: Callable[[str], None],
+        answered: Callable[[dict[str, Any]], None],
+    ) -> None:
+        """`retry` carries out work on the database, however long that is away.
+
+        `hold` keeps the device's other requests back: false while one is under way (`freed` tells when it is over);
+        `release` lets them go on. `answered` takes the record of a request that ended, to be stored like its event.
+        """
+        self._hands = hands
+        self._retry = retry
+        self._hold = hold
+        self._release = release
+        self._answered = answered
+        self._lines: dict[int, Line] = {}
+        self._by_endpoint: dict[str, Line] = {}
+        # queued command → when it may go at the earliest, time.time(), and its line
+        self._known: dict[int, tuple[float, Line]] = {}
+        self._flights: dict[int, Flight] = {}
+        # lines in which something may go now
+        self._ready: set[int] = set()
+        # (time.time(), device id): when to look at a line again
+        self._later: list[tuple[float, int]] = []
+        # (time.monotonic(), command id): when to ask Leshan again about one in flight
+        self._again: list[tuple[float, int]] = []
+        self._held: set[str] = set()
+        self._registered: set[str] = set()
+        self._asleep: set[str] = set()
+        # devices that did not answer: until they say something
+        self._silent: set[str] = set()
+        # endpoint → time.monotonic() of the last sign of life or registration
+        self._signs: dict[str, float] = {}
+        # what Leshan's answers decided, not written yet
+        self._verdicts: list[tuple[str, Verdict]] = []
+        self._handing = 0
+        self._highest = 0
+        self._journal: str | None = None
+        self._connected = False
+        self._rescan_at = 0.0
+        self._expire_at = 0.0
+
+    def start(self, *, registered: Iterable[str], asleep: Iterable[str]) -> None:
+        """What the database knows. Nothing is sent before `connected`."""
+        self._registered = set(registered)
+        self._asleep = set(asleep)
+        self._rescan(tell=False)
+
+    # -- the connection
+
+    def connected(self, journal: str | None) -> None:
+        """Leshan is there; `journal` is None for a stock server. What is in flight is asked for."""
+        self._connected, self._journal = True, journal
+        if journal is not None:
+            for flight in self._flights.values():
+                if not flight.busy:
+                    self._look(flight)
+        self._ready.update(self._lines)
+
+    def disconnected(self) -> None:
+        """Leshan is away: everything stays as it is."""
+        self._connected = False
+
+    def look_again(self) -> None:
+        """Events were lost: what is in flight may have ended among them."""
+        if self._connected and self._journal is not None:
+            for flight in self._flights.values():
+                if not flight.busy:
+                    self._look(flight)
+
+    # -- devices
+
+    def registered(self, endpoint: str) -> None:
+        """The device has a registration."""
+        self._registered.add(endpoint)
+        self._silent.discard(endpoint)
+        self._sign(endpoint)
+
+    def ended(self, endpoint: str) -> None:
+        """Its registration is over."""
+        self._registered.discard(endpoint)
+        self._asleep.discard(endpoint)
+
+    def sleeping(self, endpoint: str) -> None:
+        """The device sleeps."""
+        self._asleep.add(endpoint)
+
+    def awake(self, endpoint: str) -> None:
+        """The device showed that it is awake."""
+        if endpoint in self._asleep or endpoint in self._silent:
+            self._asleep.discard(endpoint)
+            self._silent.discard(endpoint)
+        self._sign(endpoint)
+
+    def _sign(self, endpoint: str) -> None:
+        self._signs[endpoint] = time.monotonic()
+        line = self._by_endpoint.get(endpoint)
+        if line is not None:
+            self._ready.add(line.device_id)
+
+    def freed(self, endpoint: str) -> None:
+        """The request that kept `hold` from holding is over."""
+        line = self._by_endpoint.get(endpoint)
+        if line is not None:
+            self._ready.add(line.device_id)
+
+    def empty(self, endpoint: str) -> bool:
+        """Has the device no command that waits or is in flight?"""
+        line = self._by_endpoint.get(endpoint)
+        return line is None or (line.flight is None and not line.queue)
+
+    # -- the clock
+
+    def tick(self) -> None:
+        """To be called every 50 ms: looks for new commands and wishes to cancel, and hands over what can go."""
+        now = time.monotonic()
+        if now >= self._rescan_at:
+            self._rescan(tell=True)
+        else:
+            self._notice()
+        if now >= self._expire_at:
+            self._expire_at = now + EXPIRY_SECONDS
+            self._expire()
+            self._overdue(now)
+        self._cancel()
+        while self._again and self._again[0][0] <= now:
+            flight = self._flights.get(heapq.heappop(self._again)[1])
+            if flight is not None and not flight.busy and self._connected:
+                self._look(flight)
+        self.pump()
+
+    def _notice(self) -> None:
+        floor = max(0, self._highest - WINDOW)
+        queued: set[int] = self._retry(lambda: commands_queued(above=floor))
+        fresh = queued - self._known.keys()
+        if fresh:
+            self._learn(fresh, tell=True)
+
+    def _rescan(self, *, tell: bool) -> None:
+        """Makes the books what the database says."""
+        self._rescan_at = time.monotonic() + RESCAN_SECONDS
+        queued: set[int] = self._retry(commands_queued)
+        sent: set[int] = self._retry(commands_sent_ids)
+        for command_id in self._known.keys() - queued:
+            self._forget(command_id)
+        for command_id in self._flights.keys() - sent:
+            self._land(command_id)
+        fresh = queued - self._known.keys()
+        if fresh:
+            self._learn(fresh, tell=tell)
+        strangers = sent - self._flights.keys()
+        if strangers:
+            for command in self._retry(lambda: commands_sent(ids=strangers)):
+                flight = self._fly(command)
+                if flight.command.device.endpoint not in self._held:
+                    self._held.add(flight.command.device.endpoint)
+                    self._hold(flight.command.device.endpoint)
+                if self._connected and self._journal is not None:
+                    self._look(flight)
+
+    def _learn(self, ids: set[int], *, tell: bool) -> None:
+        rows: list[Waiting] = self._retry(lambda: commands_waiting_rows(ids=ids))
+        for row in rows:
+            self._enqueue(row.id, self._line(row.device_id, row.endpoint), row.not_before)
+            self._highest = max(self._highest, row.id)
+        if tell and rows:
+            self._retry(lambda: tell_pages(device_ids=[row.device_id for row in rows]))
+
+    def _line(self, device_id: int, endpoint: str) -> Line:
+        line = self._lines.get(device_id)
+        if line is None:
+            line = self._lines[device_id] = self._by_endpoint[endpoint] = Line(device_id, endpoint)
+        return line
+
+    def _enqueue(self, command_id: int, line: Line, not_before: datetime | None) -> None:
+        if command_id in self._known:
+            return
+        insort(line.queue, command_id)
+        self._known[command_id] = (0.0 if not_before is None else not_before.timestamp(), line)
+        self._ready.add(line.device_id)
+
+    def _forget(self, command_id: int) -> None:
+        """No longer queued."""
+        known = self._known.pop(command_id, None)
+        if known is not None:
+            line = known[1]
+            line.queue.remove(command_id)
+            self._ready.add(line.device_id)
+
+    def _fly(self, command: Command) -> Flight:
+        self._forget(command.pk)
+        line = self._line(command.device_id, command.device.endpoint)
+        flight = self._flights[command.pk] = line.flight = Flight(command)
+        return flight
+
+    def _land(self, command_id: int) -> None:
+        """No longer in flight."""
+        flight = self._flights.pop(command_id, None)
+        if flight is None:
+            return
+        line = self._lines[flight.command.device_id]
+        if line.flight is flight:
+            line.flight = None
+        self._ready.add(line.device_id)
+
+    def _expire(self) -> None:
+        for command_id, _ in self._retry(lambda: commands_expire(at=_utc_now())):
+            self._forget(command_id)
+
+    def _overdue(self, now: float) -> None:
+        if not self._connected:
+            return
+        for flight in self._flights.values():
+            if flight.accepted and not flight.busy and now - flight.since > OVERDUE_SECONDS:
+                self._look(flight)
+
+    def _cancel(self) -> None:
+        if not self._flights or not self._connected:
+            return
+        for command_id in self._retry(commands_cancelling):
+            flight = self._flights.get(command_id)
+            if flight is not None and not flight.cancelling and not flight.busy:
+                flight.cancelling = flight.busy = True
+                self._hands.cancel(flight.command)
+
+    def _look(self, flight: Flight) -> None:
+        flight.busy = True
+        flight.since = time.monotonic()
+        self._hands.look(flight.command)
+
+    # -- handing over
+
+    def pump(self) -> None:
+        """Writes what was decided and hands over every command whose turn it is."""
+        if self._verdicts:
+            verdicts, self._verdicts = self._verdicts, []
+            self.settled(self._retry(lambda: commands_return(verdicts=verdicts, at=_utc_now())))
+        if not self._connected:
+            return
+        if self._journal is None:
+            self._refuse()
+            return
+        now = time.time()
+        while self._later and self._later[0][0] <= now:
+            self._ready.add(heapq.heappop(self._later)[1])
+        while self._ready and self._handing < HANDING_OVER:
+            due = self._due(now, HANDING_OVER - self._handing)
+            if not due:
+                break
+            self._claim(due)
+
+    def _due(self, now: float, room: int) -> list[int]:
+        """The commands whose turn it is, one per device; lines in which nothing can go are put aside."""
+        due: list[int] = []
+        for device_id in sorted(self._ready):
+            if len(due) >= room:
+                break
+            line = self._lines.get(device_id)
+            if line is None or line.flight is not None:
+                self._ready.discard(device_id)
+                continue
+            if not self._may_go(line, now):
+                self._ready.discard(device_id)
+                self._let_go(line)
+                continue
+            if line.endpoint not in self._held:
+                if not self._hold(line.endpoint):
+                    self._ready.discard(device_id)
+                    continue
+                self._held.add(line.endpoint)
+            due.append(line.queue[0])
+        return due
+
+    def _may_go(self, line: Line, now: float) -> bool:
+        if not line.queue:
+            return False
+        if line.endpoint not in self._registered or line.endpoint in self._asleep or line.endpoint in self._silent:
+            return False
+        not_before = self._known[line.queue[0]][0]
+        if not_before > now:
+            heapq.heappush(self._later, (not_before, line.device_id))
+            return False
+        return True
+
+    def _let_go(self, line: Line) -> None:
+        if line.endpoint in self._held:
+            self._held.discard(line.endpoint)
+            self._release(line.endpoint)
+        if not line.queue and line.flight is None:
+            self._lines.pop(line.device_id, None)
+            self._by_endpoint.pop(line.endpoint, None)
+
+    def _claim(self, ids: list[int]) -> None:
+        journal = self._journal or ""
+        claimed: list[Command] = self._retry(lambda: commands_claim(ids=ids, journal=journal, at=_utc_now()))
+        for command in claimed:
+            flight = self._fly(command)
+            self._ready.discard(command.device_id)
+            flight.busy = True
+            self._handing += 1
+            self._hands.start(command)
+        for command_id in set(ids) - {command.pk for command in claimed}:
+            # cancelled or expired just now
+            self._forget(command_id)
+
+    def _refuse(self) -> None:
+        """A stock server: every command that waits ends, and says why."""
+        if self._known:
+            ids = list(self._known)
+            self._retry(lambda: commands_refuse(ids=ids, reason=STOCK, at=_utc_now()))
+            for command_id in ids:
+                self._forget(command_id)
+        self._ready.clear()
+
+    # -- what came of it
+
+    def settled(self, settled: Iterable[Settled]) -> None:
+        """These are no longer in flight, by the database."""
+        for item in settled:
+            self._land(item.id)
+            if item.silent:
+                self._silent.add(item.endpoint)
+            line = self._line(item.device_id, item.endpoint)
+            if item.state == State.QUEUED:
+                self._enqueue(item.id, line, item.not_before)
+            self._ready.add(item.device_id)
+
+    def handle(self, handed: Handed) -> None:
+        """An HTTP request about a command is over."""
+        if handed.handing:
+            self._handing -= 1
+        flight = self._flights.get(handed.command_id)
+        if flight is None or flight.command.request_id != handed.request_id:
+            # its end was told meanwhile
+            return
+        flight.busy = False
+        flight.since = time.monotonic()
+        if handed.answer is Answer.RECORD:
+            flight.attempt = 0
+            flight.accepted = True
+            if handed.record and handed.record.get("state") == "ended":
+                self._answered(dict(handed.record))
+        elif handed.answer is Answer.UNAVAILABLE:
+            # Leshan may have it: the same id is asked for until that is known
+            flight.cancelling = False
+            flight.attempt += 1
+            delay = retry_delay(flight.attempt, first=1.0, most=15.0)
+            heapq.heappush(self._again, (time.monotonic() + delay, handed.command_id))
+        elif handed.answer is Answer.NO_RECORD:
+            self._not_there(flight)
+        else:
+            self._decide(handed.request_id, self._refused(flight, handed))
+
+    def _not_there(self, flight: Flight) -> None:
+        command = flight.command
+        if command.journal != self._journal:
+            self._decide(command.request_id, lost(kind=command.kind, repeat=False))
+        elif flight.cancelling or command.expires_at <= _utc_now():
+            # it never got there, and shall not any more
+            self._decide(command.request_id, Verdict(State.QUEUED, delay=timedelta(), counted=False))
+        else:
+            flight.busy = True
+            self._handing += 1
+            self._hands.start(command)
+
+    def _refused(self, flight: Flight, handed: Handed) -> Verdict:
+        endpoint = flight.command.device.endpoint
+        # it spoke while we asked: what Leshan said may be old already
+        spoken = self._signs.get(endpoint, 0.0) > handed.started
+        soon = timedelta(seconds=1) if spoken else None
+        if handed.answer is Answer.SLEEPING:
+            if not spoken:
+                self._asleep.add(endpoint)
+            return Verdict(State.QUEUED, "The device sleeps: waiting until it wakes up", delay=soon, counted=False)
+        if handed.answer is Answer.NOT_REGISTERED:
+            if not spoken:
+                self._registered.discard(endpoint)
+            text = "The device is not registered: waiting until it registers"
+            return Verdict(State.QUEUED, text, delay=soon, counted=False)
+        if handed.answer is Answer.NOTHING_TO_END:
+            return answered_by_server()
+        return Verdict(State.FAILED, handed.error or "Leshan refuses it without a reason")
+
+    def _decide(self, request_id: str, verdict: Verdict) -> None:
+        self._verdicts.append((request_id, verdict))
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,223 @@
+"""From click to result: commands to many devices, against bare REST calls to Leshan in the same run."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import statistics
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import requests
+from _setup import FLEET_JAR, SetupError, environment, java
+
+from bench_lib import Result
+from bench_lib.running import Running, cpu_seconds, running, temporary_data, wait_for
+
+DESCRIPTION = "commands to many devices: from click to result, against direct Leshan calls; the list of 10,000 devices"
+PATH = "/3/0/9"
+RATIO, EXTRA = 1.5, 0.150
+LIST_SECONDS = 0.150
+# of a browser: the page asks when the live feed tells it to
+CLICKS = 60
+PAGES = 15
+
+INSERT_DEVICES = """
+from backend.devices.models import Device
+Device.objects.bulk_create([Device(endpoint=f"listed-{n:05}", manufacturer="Bench", model=f"M{n % 7}",
+    serial_number=str(n), firmware_version="1.0") for n in range(%d)], batch_size=500)
+"""
+
+
+def run(argv: Sequence[str]) -> Result:
+    """Runs the benchmark. Raises SetupError where something does not start."""
+    parser = argparse.ArgumentParser(prog="scripts/bench control", description=DESCRIPTION)
+    parser.add_argument("--devices", type=int, default=500, help="how many devices are asked (500)")
+    parser.add_argument("--listed", type=int, default=10_000, help="how many devices the list holds (10000)")
+    options = parser.parse_args(argv)
+    with temporary_data() as data, running(devices=0, data=data) as product, fleet(product, options.devices):
+        return measure(product, devices=options.devices, listed=options.listed)
+
+
+@contextlib.contextmanager
+def fleet(product: Running, devices: int) -> Iterator[None]:
+    """Simulated devices that say little by themselves, registered and read through at the start."""
+    product.manage("certs", "device", *(f"bench-{number}" for number in range(1, devices + 1)))
+    command = [java(), "-jar", str(FLEET_JAR), "--server", f"coaps://127.0.0.1:{product.coaps_port}"]
+    command += ["--credentials", str(product.data / "certs" / "devices"), "--count", str(devices)]
+    command += ["--endpoint", "bench-{n}", "--interval", "3600"]
+    with (product.data / "logs" / "fleet.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(str(product.data)))
+        try:
+            wait_for(
+                lambda: product.scalar("SELECT count(*) FROM devices_device WHERE status = 'online'") == devices,
+                timeout=180,
+                what=f"all {devices} devices are online (see the fleet's log)",
+            )
+            settle(product)
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def settle(product: Running) -> None:
+    """Until what registrations bring with them is done: the processes rest."""
+    pids = product.pids()
+
+    def resting() -> bool:
+        before = cpu_seconds(pids["sync"]) + cpu_seconds(pids["leshan"])
+        time.sleep(2)
+        return cpu_seconds(pids["sync"]) + cpu_seconds(pids["leshan"]) - before < 0.5
+
+    wait_for(resting, timeout=300, what="the processes rest after the registrations")
+
+
+class Api:
+    """The administrator's session at the JSON API."""
+
+    def __init__(self, product: Running) -> None:
+        self.url = f"{product.url}api/v1"
+        self.http = product.signed_in()
+        self.http.headers.update({"X-CSRFToken": self.http.cookies["csrftoken"], "Referer": product.url})
+
+    def post(self, path: str, body: dict[str, object]) -> dict[str, Any]:
+        """The answer's JSON."""
+        answer = self.http.post(self.url + path, json=body, timeout=60)
+        if answer.status_code >= 300:
+            raise SetupError(f"POST {path}: HTTP {answer.status_code} {answer.text[:300]}")
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def click(self, device: str) -> float:
+        """Seconds from the click until the result is there, as a page sees it: told by the live feed, then fetched."""
+        told = threading.Event()
+        with self.http.get(f"{self.url}/live", params={"device": device}, stream=True, timeout=30) as stream:
+            lines = stream.iter_lines(chunk_size=1)
+            next(lines)
+            listener = threading.Thread(target=_listen, args=(lines, told), daemon=True)
+            listener.start()
+            start = time.perf_counter()
+            command = self.post("/commands", {"device": device, "kind": "read", "path": PATH})["command"]
+            while True:
+                if not told.wait(30):
+                    raise SetupError(f"the live feed told nothing of {device}")
+                told.clear()
+                now = self.http.get(f"{self.url}/commands/{command['id']}", timeout=30).json()
+                if now["state"] == "succeeded":
+                    return time.perf_counter() - start
+                if now["state"] not in {"queued", "sent"}:
+                    raise SetupError(f"{device}: {now['state']}: {now['reason']}")
+
+
+def _listen(lines: Iterator[bytes], told: threading.Event) -> None:
+    with contextlib.suppress(Exception):
+        for line in lines:
+            if line.startswith(b"event: commands"):
+                told.set()
+
+
+def measure(product: Running, *, devices: int, listed: int) -> Result:
+    """Single clicks, then everybody at once, each against the same done directly; then the list."""
+    api = Api(product)
+    names = [f"bench-{number}" for number in range(1, devices + 1)]
+    direct = direct_calls(product)
+    some = names[:: max(1, devices // CLICKS)][:CLICKS]
+    for name in some[:5]:
+        direct(name)
+        api.click(name)
+    # in turn, so that both see the same machine
+    direct_times, click_times = [], []
+    for name in some:
+        direct_times.append(direct(name))
+        click_times.append(api.click(name))
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(64) as threads:
+        burst_direct = list(threads.map(lambda name: (direct(name), time.perf_counter() - start)[1], names))
+    direct_total = time.perf_counter() - start
+
+    start_wall = time.time()
+    start = time.perf_counter()
+    batch = api.post("/commands", {"devices": names, "kind": "read", "path": PATH})["batch"]
+    asked = time.perf_counter() - start
+    wait_for(
+        lambda: product.scalar("SELECT count(*) FROM commands_command WHERE batch_id = ? AND ended_at IS NOT NULL",
+                               batch["id"]) == devices,
+        timeout=120, what="every command has ended", every=0.02,
+    )  # fmt: skip
+    total = time.perf_counter() - start
+    ends = product.query(
+        "SELECT state, (julianday(ended_at) - 2440587.5) * 86400.0 FROM commands_command WHERE batch_id = ?",
+        batch["id"],
+    )
+    succeeded = sum(state == "succeeded" for state, _ in ends)
+    burst = [at - start_wall for _, at in ends]
+
+    product.manage("shell", "-v0", "-c", INSERT_DEVICES % listed)
+    pages = []
+    for number in range(PAGES):
+        begun = time.perf_counter()
+        answer = api.http.get(f"{product.url}devices/", params={"page": 1 + number % 3}, timeout=30)
+        pages.append(time.perf_counter() - begun)
+        if answer.status_code != 200:
+            raise SetupError(f"the list answers HTTP {answer.status_code}")
+    one, click = statistics.median(direct_times), statistics.median(click_times)
+    many_direct, many = statistics.median(burst_direct), statistics.median(burst)
+    page = statistics.median(pages)
+    result = Result(
+        title=f"control: one read of {PATH} each from {devices} devices; medians",
+        figures={
+            "direct_call_ms": 1000 * one,
+            "click_to_result_ms": 1000 * click,
+            "allowed_click_to_result_ms": 1000 * (RATIO * one + EXTRA),
+            "all_direct_median_ms": 1000 * many_direct,
+            "all_direct_total_s": direct_total,
+            "all_commands_median_ms": 1000 * many,
+            "all_commands_asked_ms": 1000 * asked,
+            "all_commands_total_s": total,
+            "all_commands_per_second": devices / total,
+            "allowed_all_median_ms": 1000 * (RATIO * many_direct + EXTRA),
+            "succeeded": succeeded,
+            "devices_in_list": devices + listed,
+            "list_page_ms": 1000 * page,
+        },
+    )
+    if succeeded != devices:
+        result.failures.append(f"{devices - succeeded} commands did not succeed")
+    if click > RATIO * one + EXTRA:
+        result.failures.append(f"a click takes {1000 * click:.0f} ms, more than {RATIO} times the direct call + 150 ms")
+    if many > RATIO * many_direct + EXTRA:
+        result.failures.append(f"all at once: median {1000 * many:.0f} ms, more than {RATIO} times direct + 150 ms")
+    if page > LIST_SECONDS:
+        result.failures.append(f"the list of {devices + listed} devices takes {1000 * page:.0f} ms, more than 150 ms")
+    return result
+
+
+def direct_calls(product: Running) -> Callable[[str], float]:
+    """A function that reads from a device through Leshan's REST alone; the seconds that it took."""
+    url = product.scalar("SELECT url FROM devices_leshanserver")
+    token = (product.data / "leshan.token").read_text().strip()
+    local = threading.local()
+
+    def read(name: str) -> float:
+        if not hasattr(local, "http"):
+            local.http = requests.Session()
+            local.http.headers["Authorization"] = f"Bearer {token}"
+        begun = time.perf_counter()
+        answer = local.http.get(f"{url}/api/clients/{name}{PATH}", timeout=60)
+        taken = time.perf_counter() - begun
+        if answer.status_code != 200 or not answer.json()["success"]:
+            raise SetupError(f"{name}: HTTP {answer.status_code} {answer.text[:200]}")
+        return taken
+
+    return read
