@@ -26,6 +26,7 @@ from backend.commands.selectors import (
     batches_progress,
     command_get,
     command_list,
+    commands_short,
 )
 from backend.commands.services import CommandError, batch_cancel, command_cancel, command_create, commands_create
 from backend.commands.texts import answer_summary, command_summary
@@ -192,7 +193,7 @@ def commands(
     before: Annotated[int | None, Query(ge=1, le=LIMIT, description="the `next` of an earlier answer")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
 ) -> dict[str, Any]:
-    """A portion of the commands, newest first."""
+    """A portion of the commands, newest first. Arguments and answers over 64 KiB are `{"cut": characters}` here."""
     found = command_list(
         device=None if device is None else device_or_404(device),
         states=state,
@@ -203,7 +204,7 @@ def commands(
     )
     if before is not None:
         found = found.filter(pk__lt=before)
-    page = list(found[: limit + 1])
+    page = commands_short(commands=found[: limit + 1])
     return {
         "items": [command_shape(one) for one in page[:limit]],
         "next": page[limit - 1].pk if len(page) > limit else None,

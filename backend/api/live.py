@@ -1,6 +1,6 @@
 """The live feed: what changes in the database, sent to open pages as server-sent events.
 
-One task per process (per event loop) looks for new rows of `devices.Change` every 250 ms, on one thread of its own, and
+One task per process (per event loop) looks for new rows of `devices.Change` every 50 ms, on one thread of its own, and
 only while somebody listens. Each page has a set of what it must be told, not a queue of messages: the same change told
 twice is one, and a page that does not read cannot make the set grow beyond a bound.
 """
@@ -28,7 +28,7 @@ from backend.devices.models import Change, Device
 logger = logging.getLogger(__name__)
 
 # seconds
-TAIL_EVERY = 0.25
+TAIL_EVERY = 0.05
 TAIL_AGAIN_AFTER_ERROR = 1.0
 COMMENT_EVERY = 15.0
 CHECK_EVERY = 30.0

@@ -34,6 +34,10 @@ COMPOSITES = frozenset({Kind.READ_COMPOSITE, Kind.WRITE_COMPOSITE, Kind.OBSERVE_
 REPEATABLE = frozenset(set(Kind) - {Kind.EXECUTE, Kind.CREATE, Kind.DELETE})
 
 
+# they change nothing on the device
+HARMLESS = frozenset({Kind.READ, Kind.DISCOVER, Kind.READ_COMPOSITE})
+
+
 class State(models.TextChoices):
     """How far a command has come (docs/architecture.md)."""
 

@@ -3,11 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, TextField
+from django.db.models.functions import Cast, Coalesce, Length
 
 from backend.accounts.models import User
 from backend.commands.models import ENDED, Command, CommandBatch, Kind, State
+from backend.commands.texts import CUT
 from backend.devices.models import Device
+
+# characters of JSON that one command contributes to a list, for its arguments and for its answer
+LONG_JSON = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +72,25 @@ def command_list(
             | Q(reason__icontains=word)
         )
     return commands
+
+
+def commands_short(*, commands: QuerySet[Command]) -> list[Command]:
+    """These commands for a list: arguments and answers of more than LONG_JSON characters are left in the database.
+
+    In their place is `{CUT: characters}`. Three queries, whatever their number; `commands` may be sliced.
+    """
+    sizes = {f"{name}_size": Coalesce(Length(Cast(name, TextField())), 0) for name in ("arguments", "answer")}
+    rows = list(commands.defer("arguments", "answer").annotate(**sizes))
+    for name in ("arguments", "answer"):
+        small = [row.pk for row in rows if getattr(row, f"{name}_size") <= LONG_JSON]
+        values = dict(Command.objects.filter(pk__in=small).order_by().values_list("pk", name))
+        for row in rows:
+            size = getattr(row, f"{name}_size")
+            setattr(row, name, {CUT: size} if size > LONG_JSON else values.get(row.pk))
+            if name == "arguments" and row.arguments is None:
+                # deleted meanwhile
+                row.arguments = {}
+    return rows
 
 
 def command_get(*, id: int) -> Command:

@@ -6,6 +6,8 @@ from typing import Any
 from backend.commands.models import Command, Kind, State
 from backend.lwm2m.values import NodeError, Value, display, flatten_tolerant
 
+# in place of arguments or an answer that are too long for a list: how many characters of JSON they are
+CUT = "cut"
 # characters of one value, and values of one node, that a line shows
 LONG = 60
 MANY = 3
@@ -43,6 +45,8 @@ def _attributes(attributes: Mapping[str, Any]) -> str:
 def arguments_summary(command: Command) -> str:
     """What is sent along, "" where nothing is."""
     arguments = command.arguments
+    if CUT in arguments:
+        return f"{arguments[CUT]} characters"
     if command.kind == Kind.WRITE:
         return node_summary(command.path, arguments.get("node"))
     if command.kind == Kind.CREATE:
@@ -68,7 +72,7 @@ def command_summary(command: Command) -> str:
     """What was asked: "Write /1/0/1: 300"."""
     kind = Kind(command.kind)
     where = command.path
-    if not where and kind != Kind.WRITE_COMPOSITE:
+    if not where and kind != Kind.WRITE_COMPOSITE and CUT not in command.arguments:
         paths = command.paths
         where = ", ".join(paths[:MANY]) + (f", … {len(paths)} in all" if len(paths) > MANY else "")
     said = arguments_summary(command)
@@ -85,6 +89,8 @@ def answer_summary(command: Command) -> str:
     answer = command.answer
     if not isinstance(answer, Mapping):
         return command.reason or command.status
+    if CUT in answer:
+        return f"{command.status}, {answer[CUT]} characters".removeprefix(", ")
     content = answer.get("content")
     if isinstance(content, Mapping):
         if not command.path:

@@ -71,8 +71,9 @@ async def leshan_open(
             timeout=httpx.Timeout(CONNECT_SECONDS, read=read, write=read),
         )
         answer = await client.send(request, stream=True)
-    except httpx.InvalidURL as error:
-        raise LeshanError(f"This address cannot be asked for: {error}") from None
+    except (httpx.InvalidURL, UnicodeError) as error:
+        # UnicodeError: a header that is not ASCII
+        raise LeshanError(f"This cannot be asked for: {error}") from None
     except httpx.HTTPError as error:
         raise LeshanError(
             f"Leshan cannot be reached at {url} ({_reason(error)}). Is it running? scripts/run starts it; "

@@ -29,6 +29,7 @@ from backend.sync.exceptions import (
     StreamEndedError,
     StreamSilentError,
     UnauthorisedError,
+    UnavailableError,
     UnexpectedAnswerError,
     UnreachableError,
 )
@@ -371,6 +372,9 @@ class LeshanClient:
         status = response.status_code
         if status in {401, 403}:
             return UnauthorisedError(f"Leshan refuses our token (HTTP {status}): check {self._token.source}")
+        if status in {502, 503}:
+            # it cannot now, and says so: such as while its disk takes nothing
+            return UnavailableError(f"Leshan cannot do {what} now (HTTP {status}): {said}")
         if status == 504:
             return DeviceTimeoutError(line or "the device did not answer in time")
         if status == 409 and "SLEEPING" in line.upper():

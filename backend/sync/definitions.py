@@ -37,7 +37,8 @@ class PushDefinitions(Step):
         problems: dict[int, str] = {}
         changed: set[int] = set()
         wanted = {(row.object_id, row.version) for row in self.wanted}
-        for object_id, version in sorted(present.keys() - wanted):
+        removed = frozenset(present.keys() - wanted)
+        for object_id, version in sorted(removed):
             client.model_delete(object_id, version)
             changed.add(object_id)
         for row in self.wanted:
@@ -52,8 +53,8 @@ class PushDefinitions(Step):
             else:
                 problems[row.id] = ""
                 changed.add(row.object_id)
-        return DefinitionsDone(problems, frozenset(changed))
+        return DefinitionsDone(problems, frozenset(changed), removed)
 
     def failed(self, error: Exception) -> Outcome | None:
         """So that they are pushed again."""
-        return DefinitionsDone({}, frozenset(), str(error) or type(error).__name__)
+        return DefinitionsDone({}, frozenset(), error=str(error) or type(error).__name__)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from backend.devices.services import definitions_problems, objectspecs_store
+from backend.devices.services import definitions_problems, objectspecs_doubt, objectspecs_drop, objectspecs_store
 from backend.sync import queries
 from backend.sync.definitions import PushDefinitions
 from backend.sync.plan import retry_delay
@@ -88,17 +88,28 @@ class Definitions:
             self._attempt = 0
         if done.changed:
             log.info("object definitions given to Leshan: %s", ", ".join(map(str, sorted(done.changed))))
-            self._known = {pair for pair in self._known if pair[0] not in done.changed}
-            found = self._retry(
-                lambda: queries.endpoints_with_objects(object_ids=done.changed, server_id=self._server_id)
-            )
-            by_endpoint: dict[str, set[tuple[int, str]]] = {}
-            for pair, endpoint in found.items():
-                by_endpoint.setdefault(endpoint, set()).add(pair)
-            for endpoint, pairs in by_endpoint.items():
-                self.want(endpoint, pairs)
+        if done.removed:
+            # a registration meanwhile may have brought the old ones back
+            self._retry(lambda: objectspecs_doubt(pairs=done.removed))
+        if not done.error:
+            self._fetch(done.changed | self._retry(queries.objectspecs_doubted))
         if self._next:
             self.push()
+
+    def _fetch(self, object_ids: frozenset[int]) -> None:
+        """Asks anew for the definitions of these objects; doubted ones that no device has are dropped."""
+        if not object_ids:
+            return
+        self._known = {pair for pair in self._known if pair[0] not in object_ids}
+        found = self._retry(lambda: queries.endpoints_with_objects(object_ids=object_ids, server_id=self._server_id))
+        by_endpoint: dict[str, set[tuple[int, str]]] = {}
+        for pair, endpoint in found.items():
+            by_endpoint.setdefault(endpoint, set()).add(pair)
+        for endpoint, pairs in by_endpoint.items():
+            self.want(endpoint, pairs)
+        nobodys = object_ids - {object_id for object_id, _ in found}
+        if nobodys:
+            self._retry(lambda: objectspecs_drop(object_ids=nobodys))
 
     def want(self, endpoint: str, pairs: set[tuple[int, str]]) -> None:
         """The device lists these (object, version): those that are not known are fetched."""
@@ -108,9 +119,10 @@ class Definitions:
             self._submit(Job(f"object models of {endpoint}", deque([FetchSpecs(endpoint, missing)])))
 
     def fetched(self, done: SpecsDone) -> None:
-        """Stores what Leshan says."""
+        """Stores what Leshan says; what it does not know any more is dropped."""
         if done.specs is None:
             self._known -= done.pairs
             return
-        specs = done.specs
+        specs, asked = done.specs, {object_id for object_id, _ in done.pairs}
         self._retry(lambda: objectspecs_store(specs=specs, at=datetime.now(UTC)))
+        self._retry(lambda: objectspecs_drop(object_ids=asked))

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
-from backend.commands.models import Command, State
-from backend.commands.services.outcomes import Verdict, answered_by_server, lost
+from backend.commands.models import HARMLESS, Command, Kind, State
+from backend.commands.services.outcomes import Verdict, answered_by_server, lost, verdict
 from backend.commands.services.transitions import (
     Settled,
     Waiting,
@@ -30,6 +30,7 @@ from backend.commands.services.transitions import (
     tell_pages,
 )
 from backend.sync.calls import REQUEST_SECONDS
+from backend.sync.decoder import record_of
 from backend.sync.plan import retry_delay
 from backend.sync.requests import Answer, Handed
 
@@ -43,8 +44,18 @@ RESCAN_SECONDS = 5.0
 EXPIRY_SECONDS = 1.0
 # requests that may be under way to Leshan at once; the others stay queued meanwhile
 HANDING_OVER = 256
+# so many at least are claimed together where more of them wait: each claim is a transaction
+CLAIM = 32
 # a command in flight of which nothing is heard for this long after its time is asked for
 OVERDUE_SECONDS = REQUEST_SECONDS + 15.0
+# an end that was told is stored within this time, or it cannot be
+STORED_SECONDS = 10.0
+# one of which Leshan, which cannot be asked, has not told the end ends by itself this long after its expiry
+AWAY = timedelta(minutes=5)
+# Leshan knows what became of a request for 7 days: after nearly that long, knowing nothing of it means nothing
+REMEMBERED = timedelta(days=6)
+# the plan of a device leaves their paths alone as long as they are open
+OBSERVING = frozenset({Kind.OBSERVE, Kind.CANCEL_OBSERVE})
 STOCK = "Commands need FlowNexus's own Leshan server: this one cannot keep a request until the device answers"
 
 
@@ -72,8 +83,12 @@ class Flight:
     accepted: bool = False
     cancelling: bool = False
     attempt: int = 0
+    # time.monotonic() when its end was told, to be stored; None: it was not
+    told: float | None = None
     # time.monotonic() when something was last heard of it
     since: float = field(default_factory=time.monotonic)
+    # time.monotonic() before which Leshan, which gave no answer, is not asked again
+    rest_until: float = 0.0
 
 
 @dataclass(slots=True)
@@ -85,6 +100,8 @@ class Line:
     # ids, lowest first
     queue: list[int] = field(default_factory=list)
     flight: Flight | None = None
+    # time.time() when it is looked at again anyway
+    later: float = 0.0
 
 
 class Dispatcher:
@@ -98,17 +115,20 @@ class Dispatcher:
         hold: Callable[[str], bool],
         release: Callable[[str], None],
         answered: Callable[[dict[str, Any]], None],
+        replan: Callable[[str], None] = lambda endpoint: None,
     ) -> None:
         """`retry` carries out work on the database, however long that is away.
 
         `hold` keeps the device's other requests back: false while one is under way (`freed` tells when it is over);
         `release` lets them go on. `answered` takes the record of a request that ended, to be stored like its event.
+        `replan` takes the endpoint of a device of which a command about an observation ended without its answer.
         """
         self._hands = hands
         self._retry = retry
         self._hold = hold
         self._release = release
         self._answered = answered
+        self._replan = replan
         self._lines: dict[int, Line] = {}
         self._by_endpoint: dict[str, Line] = {}
         # queued command → when it may go at the earliest, time.time(), and its line
@@ -121,6 +141,10 @@ class Dispatcher:
         # (time.monotonic(), command id): when to ask Leshan again about one in flight
         self._again: list[tuple[float, int]] = []
         self._held: set[str] = set()
+        # endpoints that are to be held as soon as the request that is under way there is over
+        self._holding: set[str] = set()
+        # queued commands about observations
+        self._observing: set[int] = set()
         self._registered: set[str] = set()
         self._asleep: set[str] = set()
         # devices that did not answer: until they say something
@@ -147,10 +171,10 @@ class Dispatcher:
     def connected(self, journal: str | None) -> None:
         """Leshan is there; `journal` is None for a stock server. What is in flight is asked for."""
         self._connected, self._journal = True, journal
-        if journal is not None:
-            for flight in self._flights.values():
-                if not flight.busy:
-                    self._look(flight)
+        # a stock server knows nothing of them: they end, too
+        for flight in self._flights.values():
+            if not flight.busy:
+                self._look(flight)
         self._ready.update(self._lines)
 
     def disconnected(self) -> None:
@@ -200,6 +224,11 @@ class Dispatcher:
         if line is not None:
             self._ready.add(line.device_id)
 
+    @property
+    def in_flight(self) -> int:
+        """How many commands are `sent`."""
+        return len(self._flights)
+
     def empty(self, endpoint: str) -> bool:
         """Has the device no command that waits or is in flight?"""
         line = self._by_endpoint.get(endpoint)
@@ -237,8 +266,13 @@ class Dispatcher:
         self._rescan_at = time.monotonic() + RESCAN_SECONDS
         queued: set[int] = self._retry(commands_queued)
         sent: set[int] = self._retry(commands_sent_ids)
-        for command_id in self._known.keys() - queued:
-            self._forget(command_id)
+        gone = self._known.keys() - queued
+        if gone:
+            # a person cancelled them, or deleted the device
+            devices = {self._known[command_id][1].device_id for command_id in gone}
+            self._retry(lambda: tell_pages(device_ids=sorted(devices)))
+        for command_id in gone:
+            self._forget(command_id, ended=True)
         for command_id in self._flights.keys() - sent:
             self._land(command_id)
         fresh = queued - self._known.keys()
@@ -251,13 +285,15 @@ class Dispatcher:
                 if flight.command.device.endpoint not in self._held:
                     self._held.add(flight.command.device.endpoint)
                     self._hold(flight.command.device.endpoint)
-                if self._connected and self._journal is not None:
+                if self._connected:
                     self._look(flight)
 
     def _learn(self, ids: set[int], *, tell: bool) -> None:
         rows: list[Waiting] = self._retry(lambda: commands_waiting_rows(ids=ids))
         for row in rows:
             self._enqueue(row.id, self._line(row.device_id, row.endpoint), row.not_before)
+            if row.kind in OBSERVING:
+                self._observing.add(row.id)
             self._highest = max(self._highest, row.id)
         if tell and rows:
             self._retry(lambda: tell_pages(device_ids=[row.device_id for row in rows]))
@@ -275,13 +311,17 @@ class Dispatcher:
         self._known[command_id] = (0.0 if not_before is None else not_before.timestamp(), line)
         self._ready.add(line.device_id)
 
-    def _forget(self, command_id: int) -> None:
-        """No longer queued."""
+    def _forget(self, command_id: int, *, ended: bool = False) -> None:
+        """No longer queued; `ended`: nor will it be sent."""
+        observing = command_id in self._observing
+        self._observing.discard(command_id)
         known = self._known.pop(command_id, None)
         if known is not None:
             line = known[1]
             line.queue.remove(command_id)
             self._ready.add(line.device_id)
+            if ended and observing:
+                self._replan(line.endpoint)
 
     def _fly(self, command: Command) -> Flight:
         self._forget(command.pk)
@@ -301,7 +341,13 @@ class Dispatcher:
 
     def _expire(self) -> None:
         for command_id, _ in self._retry(lambda: commands_expire(at=_utc_now())):
-            self._forget(command_id)
+            self._forget(command_id, ended=True)
+        late = _utc_now() - AWAY
+        for flight in self._flights.values():
+            unheard = flight.attempt > 0 or not self._connected
+            if unheard and flight.command.expires_at <= late and not flight.busy:
+                doubt = flight.command.kind not in HARMLESS
+                self._decide(flight.command.request_id, Verdict(State.QUEUED, "no answer", in_doubt=doubt))
 
     def _overdue(self, now: float) -> None:
         if not self._connected:
@@ -315,7 +361,9 @@ class Dispatcher:
             return
         for command_id in self._retry(commands_cancelling):
             flight = self._flights.get(command_id)
-            if flight is not None and not flight.cancelling and not flight.busy:
+            if flight is None or flight.cancelling or flight.busy:
+                continue
+            if flight.rest_until <= time.monotonic():
                 flight.cancelling = flight.busy = True
                 self._hands.cancel(flight.command)
 
@@ -330,7 +378,12 @@ class Dispatcher:
         """Writes what was decided and hands over every command whose turn it is."""
         if self._verdicts:
             verdicts, self._verdicts = self._verdicts, []
-            self.settled(self._retry(lambda: commands_return(verdicts=verdicts, at=_utc_now())))
+            settled: list[Settled] = self._retry(lambda: commands_return(verdicts=verdicts, at=_utc_now()))
+            for item in settled:
+                flight = self._flights.get(item.id)
+                if flight is not None and flight.command.kind in OBSERVING and item.state != State.QUEUED:
+                    self._replan(item.endpoint)
+            self.settled(settled)
         if not self._connected:
             return
         if self._journal is None:
@@ -338,8 +391,12 @@ class Dispatcher:
             return
         now = time.time()
         while self._later and self._later[0][0] <= now:
-            self._ready.add(heapq.heappop(self._later)[1])
-        while self._ready and self._handing < HANDING_OVER:
+            line = self._lines.get(heapq.heappop(self._later)[1])
+            if line is not None:
+                line.later = 0.0
+                self._ready.add(line.device_id)
+        # not one by one as each is handed over: a claim costs about the same for one as for many
+        while self._ready and HANDING_OVER - self._handing >= min(len(self._ready), CLAIM):
             due = self._due(now, HANDING_OVER - self._handing)
             if not due:
                 break
@@ -361,8 +418,10 @@ class Dispatcher:
                 continue
             if line.endpoint not in self._held:
                 if not self._hold(line.endpoint):
+                    self._holding.add(line.endpoint)
                     self._ready.discard(device_id)
                     continue
+                self._holding.discard(line.endpoint)
                 self._held.add(line.endpoint)
             due.append(line.queue[0])
         return due
@@ -374,17 +433,23 @@ class Dispatcher:
             return False
         not_before = self._known[line.queue[0]][0]
         if not_before > now:
-            heapq.heappush(self._later, (not_before, line.device_id))
+            if line.later != not_before:
+                line.later = not_before
+                heapq.heappush(self._later, (not_before, line.device_id))
             return False
         return True
 
     def _let_go(self, line: Line) -> None:
-        if line.endpoint in self._held:
+        # the same name may have another line, of a device that was deleted and came back: then it is that one's
+        current = self._by_endpoint.get(line.endpoint) is line
+        if current and (line.endpoint in self._held or line.endpoint in self._holding):
             self._held.discard(line.endpoint)
+            self._holding.discard(line.endpoint)
             self._release(line.endpoint)
         if not line.queue and line.flight is None:
             self._lines.pop(line.device_id, None)
-            self._by_endpoint.pop(line.endpoint, None)
+            if current:
+                self._by_endpoint.pop(line.endpoint, None)
 
     def _claim(self, ids: list[int]) -> None:
         journal = self._journal or ""
@@ -397,7 +462,7 @@ class Dispatcher:
             self._hands.start(command)
         for command_id in set(ids) - {command.pk for command in claimed}:
             # cancelled or expired just now
-            self._forget(command_id)
+            self._forget(command_id, ended=True)
 
     def _refuse(self) -> None:
         """A stock server: every command that waits ends, and says why."""
@@ -405,7 +470,11 @@ class Dispatcher:
             ids = list(self._known)
             self._retry(lambda: commands_refuse(ids=ids, reason=STOCK, at=_utc_now()))
             for command_id in ids:
-                self._forget(command_id)
+                self._forget(command_id, ended=True)
+        for device_id in list(self._ready):
+            line = self._lines.get(device_id)
+            if line is not None and line.flight is None:
+                self._let_go(line)
         self._ready.clear()
 
     # -- what came of it
@@ -413,7 +482,10 @@ class Dispatcher:
     def settled(self, settled: Iterable[Settled]) -> None:
         """These are no longer in flight, by the database."""
         for item in settled:
+            flight = self._flights.get(item.id)
             self._land(item.id)
+            if item.state == State.QUEUED and flight is not None and flight.command.kind in OBSERVING:
+                self._observing.add(item.id)
             if item.silent:
                 self._silent.add(item.endpoint)
             line = self._line(item.device_id, item.endpoint)
@@ -435,21 +507,35 @@ class Dispatcher:
             flight.attempt = 0
             flight.accepted = True
             if handed.record and handed.record.get("state") == "ended":
-                self._answered(dict(handed.record))
+                self._ended(flight, dict(handed.record))
         elif handed.answer is Answer.UNAVAILABLE:
             # Leshan may have it: the same id is asked for until that is known
             flight.cancelling = False
             flight.attempt += 1
             delay = retry_delay(flight.attempt, first=1.0, most=15.0)
+            flight.rest_until = time.monotonic() + delay
             heapq.heappush(self._again, (time.monotonic() + delay, handed.command_id))
         elif handed.answer is Answer.NO_RECORD:
             self._not_there(flight)
         else:
             self._decide(handed.request_id, self._refused(flight, handed))
 
+    def _ended(self, flight: Flight, record: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if flight.told is None or now - flight.told < STORED_SECONDS:
+            flight.told = flight.told or now
+            self._answered(record)
+            return
+        # it was told before and could not be stored with all that it says: it ends all the same
+        command = flight.command
+        log.error("the end of command %s is stored without its values", command.pk)
+        given = verdict(record_of(record), kind=command.kind, attempts=command.attempts, expires_at=command.expires_at)
+        self._decide(command.request_id, given)
+
     def _not_there(self, flight: Flight) -> None:
         command = flight.command
-        if command.journal != self._journal:
+        forgotten = command.sent_at is not None and command.sent_at <= _utc_now() - REMEMBERED
+        if command.journal != self._journal or flight.accepted or forgotten:
             self._decide(command.request_id, lost(kind=command.kind, repeat=False))
         elif flight.cancelling or command.expires_at <= _utc_now():
             # it never got there, and shall not any more

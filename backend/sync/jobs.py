@@ -27,7 +27,7 @@ def device_job(record: DeviceRecord, plan: DevicePlan, *, journaled: bool) -> Jo
     steps.extend(
         Observe(endpoint, path, registration_id, journaled, attributes) for path, attributes in plan.observe.items()
     )
-    steps.extend(SetAttributes(endpoint, path, attributes) for path, attributes in plan.attributes.items())
     steps.extend(Cancel(endpoint, path) for path in plan.cancel)
+    steps.extend(SetAttributes(endpoint, path, attributes) for path, attributes in plan.attributes.items())
     steps.extend(Read(endpoint, path) for path in plan.read)
     return Job(endpoint, steps, endpoint=endpoint, queue_mode=record.queue_mode)

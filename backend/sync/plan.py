@@ -178,7 +178,7 @@ class DeviceFacts:
 
 @dataclass(frozen=True, slots=True)
 class DevicePlan:
-    """What to ask of a device, in this order: `identify`, then cancel, observe, attributes, read."""
+    """What to ask of a device, in this order: `identify`, then composites, observe, cancel, attributes, read."""
 
     wanted: dict[str, Attributes]
     identify: bool
@@ -186,7 +186,7 @@ class DevicePlan:
     observe: dict[str, Changes]
     # groups of such paths, each for one composite observation
     composites: list[dict[str, Changes]]
-    # of observations that are there already
+    # of observations that are there already, or are wanted no more
     attributes: dict[str, Changes]
     cancel: list[str]
     cancel_composites: list[tuple[str, ...]]
@@ -208,7 +208,7 @@ def device_plan(facts: DeviceFacts, *, retry_failed: bool = False) -> DevicePlan
     open_ = {path for path in wanted if path not in refused and path not in facts.commanded}
 
     together = {path for path in active if here[path].composite}
-    broken = bool(together - wanted.keys()) or any(path in facts.commanded for path in together)
+    broken = not facts.composite or bool(together - wanted.keys()) or any(path in facts.commanded for path in together)
     alone = active - together
     joinable = {path for path in open_ - alone if facts.composite and path.count("/") == 3}
     regroup = bool(together) and (broken or bool(joinable - together))
@@ -221,6 +221,12 @@ def device_plan(facts: DeviceFacts, *, retry_failed: bool = False) -> DevicePlan
     observe = [path for path in wanted if path in open_ and path not in settled and path not in grouped]
 
     changes = {path: _changes(wanted[path], rows.get(path)) for path in open_ - settled}
+    # a later observation would be held up by attributes that stay behind
+    left = {
+        path: _changes({}, row)
+        for path, row in sorted(here.items())
+        if path not in wanted and path not in facts.commanded and row.attributes_set
+    }
     instances = object_instances(facts.links)
     # what observations bring says nothing of the rest of an instance, such as its unit
     observed = Counter(path_ids(path)[:2] for path in wanted)
@@ -233,7 +239,8 @@ def device_plan(facts: DeviceFacts, *, retry_failed: bool = False) -> DevicePlan
             path: _changes(wanted[path], rows[path])
             for path in wanted
             if path in settled & open_ and _outdated(wanted[path], rows[path])
-        },
+        }
+        | left,
         cancel=sorted(alone - wanted.keys() - facts.commanded),
         cancel_composites=cancel_composites,
         read=[

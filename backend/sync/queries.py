@@ -19,7 +19,7 @@ from backend.devices.models import (
     Resource,
     Status,
 )
-from backend.devices.services import awake_effective
+from backend.devices.services import DOUBTED, awake_effective
 from backend.lwm2m.objects import object_versions, resource_definition, version_nearest
 from backend.lwm2m.paths import path_ids
 from backend.pki.models import Certificate, Credential
@@ -177,8 +177,13 @@ def credentials_pushed(*, server_id: int) -> dict[str, str]:
 
 
 def objectspecs_known() -> set[tuple[int, str]]:
-    """The (object, version) pairs of which there is a definition."""
-    return set(ObjectSpec.objects.values_list("object_id", "version"))
+    """The (object, version) pairs of which there is a definition that is not doubted."""
+    return set(ObjectSpec.objects.exclude(fetched_at=DOUBTED).values_list("object_id", "version"))
+
+
+def objectspecs_doubted() -> set[int]:
+    """The objects of which a definition is doubted."""
+    return set(ObjectSpec.objects.filter(fetched_at=DOUBTED).values_list("object_id", flat=True))
 
 
 class DeviceRecord:

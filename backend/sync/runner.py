@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
 from backend.devices.models import Change, LeshanServer
 from backend.devices.services import (
@@ -79,6 +79,8 @@ BATCH_VALUES = 20_000
 BATCH_SECONDS = 0.1
 # what a person or a waking device waits for is stored sooner
 PROMPT_SECONDS = 0.005
+# … but where many answers come at once, a transaction for each would hold up all of them
+CROWD, CROWD_SECONDS = 16, 0.03
 HEARTBEAT_SECONDS = 1.0
 DISPATCH_SECONDS = 0.05
 INTENTIONS_SECONDS = 0.5
@@ -128,12 +130,15 @@ class Runner:
         self._reader = Reader(client, self._inbox.put, self._stopping)
         self._pool = Pool(client, self._inbox.put)
         self._requests = Requests(client, self._inbox.put)
+        # endpoints of which a command about an observation ended without the device: the plan has the word again
+        self._unplanned: set[str] = set()
         self._dispatcher = Dispatcher(
             hands=self._requests,
             retry=self._retry,
             hold=self._pool.hold,
             release=self._pool.release,
             answered=self._on_record,
+            replan=self._unplanned.add,
         )
         self._definitions = Definitions(retry=self._retry, submit=self._submit, server_id=server.pk)
         self._own_wishes = OwnWishes(self._retry)
@@ -285,7 +290,7 @@ class Runner:
                     prompt = prompt or isinstance(item, Responded | Presence | Registered)
                 self._add(item)
             if prompt:
-                self._batch_until = min(self._batch_until, time.monotonic() + PROMPT_SECONDS)
+                self._hurry()
         finally:
             self._reader.release()
 
@@ -301,7 +306,12 @@ class Runner:
             return
         self._received = time.time_ns() // 1000
         self._add(item)
-        self._batch_until = min(self._batch_until, time.monotonic() + PROMPT_SECONDS)
+        self._hurry()
+
+    def _hurry(self) -> None:
+        """The batch holds something that is waited for."""
+        soon = CROWD_SECONDS if self._dispatcher.in_flight > CROWD else PROMPT_SECONDS
+        self._batch_until = min(self._batch_until, time.monotonic() + soon)
 
     def _add(self, item: Storable) -> None:
         if not self._batch:
@@ -396,14 +406,20 @@ class Runner:
     def _dispatch(self) -> None:
         """Commands, and after them the new values of what they wrote."""
         self._dispatcher.tick()
+        if self._unplanned and self._connected:
+            endpoints = set(self._unplanned)
+            self._unplanned.clear()
+            self._plan(endpoints)
         free = {endpoint: paths for endpoint, paths in self._written.items() if self._dispatcher.empty(endpoint)}
         if not free:
             return
         for endpoint in free:
             del self._written[endpoint]
         for endpoint, paths in self._retry(lambda: queries.readable(written=free)).items():
-            steps: deque[Step] = deque(Read(endpoint, path) for path in paths)
-            self._submit(Job(f"new values of {endpoint}", steps, endpoint=endpoint, queue_mode=True))
+            # one each: a later write must not take the place of what is still to be read, such as while it sleeps
+            for path in paths:
+                steps: deque[Step] = deque([Read(endpoint, path)])
+                self._submit(Job(f"new value of {endpoint} {path}", steps, endpoint=endpoint, queue_mode=True))
 
     # -- the connection
 
@@ -527,7 +543,11 @@ class Runner:
             known = {row.path: row.attributes for row in facts.observations}
             if known != plan.wanted:
                 device_id, wanted = record.device_id, plan.wanted
-                self._retry(lambda: observations_want(device_id=device_id, wanted=wanted, at=_utc_now()))  # noqa: B023 - called at once
+                try:
+                    self._retry(lambda: observations_want(device_id=device_id, wanted=wanted, at=_utc_now()))  # noqa: B023 - called at once
+                except IntegrityError:
+                    log.info("%s was deleted just now: nothing is wanted of it", record.endpoint)
+                    continue
             if record.queue_mode and record.awake_seconds:
                 self._push_awake({record.endpoint: record.awake_seconds})
             self._submit(device_job(record, plan, journaled=self._health is not None))

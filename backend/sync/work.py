@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from backend.commands.services.outcomes import status_words
 from backend.devices.services import ObservationMark
 from backend.sync.client import CredentialJson, LeshanClient
 from backend.sync.decoder import content_readings, readings_of
@@ -72,10 +73,12 @@ class DefinitionsDone:
     """Own object definitions were compared with Leshan's.
 
     `problems`: row id → why Leshan refuses it, "" where it takes it. `changed`: object ids whose models are new.
+    `removed`: (object, version) that were taken back.
     """
 
     problems: dict[int, str]
     changed: frozenset[int]
+    removed: frozenset[tuple[int, str]] = frozenset()
     error: str = ""
 
 
@@ -169,11 +172,18 @@ class Observe(Step):
     def failed(self, error: Exception) -> Outcome | None:
         """The device's reason. Silence is none: such a failure counts in no registration, the next plan tries again."""
         registration_id = "" if isinstance(error, DeviceTimeoutError) else self.registration_id
-        return ObserveFailed(self.endpoint, self.path, registration_id, str(error))
+        return ObserveFailed(self.endpoint, self.path, registration_id, _reason(error))
 
     def waiting(self, error: LeshanError) -> Outcome | None:
         """The same, with the promise to go on."""
         return ObserveFailed(self.endpoint, self.path, "", f"no answer yet, trying again: {error}")
+
+
+def _reason(error: Exception) -> str:
+    """A device's refusal in words, anything else as it was said."""
+    if isinstance(error, DeviceError):
+        return f"The device refuses: {status_words(error.code, error.message)}"
+    return str(error)
 
 
 def _write_attributes(
@@ -187,7 +197,7 @@ def _write_attributes(
     except (DeviceError, BadRequestError, RequestFailedError) as error:
         if isinstance(error, NotRegisteredError):
             raise
-        return None, f"attributes are not taken: {error}"
+        return None, f"attributes are not taken: {_reason(error)}"
     return {name: value for name, value in attributes.items() if value is not None}, ""
 
 

@@ -74,6 +74,12 @@ class Panel:
     commands: list[CommandLine] = field(default_factory=list)
 
     @property
+    def undecoded(self) -> bool:
+        """Was the value read as bytes, before there was a definition to decode it with?"""
+        known = self.definition.type if self.definition else ""
+        return self.newest is not None and self.newest.type == "OPAQUE" and known not in {"", "OPAQUE"}
+
+    @property
     def observed(self) -> bool:
         """Is it wanted as an observation (or there already)?"""
         return self.observation is not None and (self.own is None or self.own.wanted)

@@ -50,6 +50,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("parts/devices/settings/<endpoint:endpoint>/", settings.settings_part, name="part-settings"),
     path("parts/devices/connection/<endpoint:endpoint>/", devices.connection_part, name="part-connection"),
     path("parts/devices/panel/<endpoint:endpoint>/", control.panel_part, name="part-panel"),
+    path("parts/devices/menu/<endpoint:endpoint>/", control.object_menu_part, name="part-object-menu"),
     path("parts/devices/panel-live/<endpoint:endpoint>/", control.panel_live_part, name="part-panel-live"),
     path("parts/devices/commands/<endpoint:endpoint>/", commands.device_commands_part, name="part-device-commands"),
     path("parts/commands/", commands.commands_part, name="part-commands"),

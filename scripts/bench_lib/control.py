@@ -15,6 +15,7 @@ from typing import Any
 
 import requests
 from _setup import FLEET_JAR, SetupError, environment, java
+from urllib3.exceptions import HTTPError
 
 from bench_lib import Result
 from bench_lib.running import Running, cpu_seconds, running, temporary_data, wait_for
@@ -29,7 +30,7 @@ PAGES = 15
 
 INSERT_DEVICES = """
 from backend.devices.models import Device
-Device.objects.bulk_create([Device(endpoint=f"listed-{n:05}", manufacturer="Bench", model=f"M{n % 7}",
+Device.objects.bulk_create([Device(endpoint=f"listed-{n:05}", manufacturer="Bench", model=f"M{n %% 7}",
     serial_number=str(n), firmware_version="1.0") for n in range(%d)], batch_size=500)
 """
 
@@ -89,6 +90,8 @@ class Api:
         self.url = f"{product.url}api/v1"
         self.http = product.signed_in()
         self.http.headers.update({"X-CSRFToken": self.http.cookies["csrftoken"], "Referer": product.url})
+        self.told = threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
 
     def post(self, path: str, body: dict[str, object]) -> dict[str, Any]:
         """The answer's JSON."""
@@ -100,30 +103,29 @@ class Api:
 
     def click(self, device: str) -> float:
         """Seconds from the click until the result is there, as a page sees it: told by the live feed, then fetched."""
-        told = threading.Event()
-        with self.http.get(f"{self.url}/live", params={"device": device}, stream=True, timeout=30) as stream:
-            lines = stream.iter_lines(chunk_size=1)
-            next(lines)
-            listener = threading.Thread(target=_listen, args=(lines, told), daemon=True)
-            listener.start()
-            start = time.perf_counter()
-            command = self.post("/commands", {"device": device, "kind": "read", "path": PATH})["command"]
-            while True:
-                if not told.wait(30):
-                    raise SetupError(f"the live feed told nothing of {device}")
-                told.clear()
-                now = self.http.get(f"{self.url}/commands/{command['id']}", timeout=30).json()
-                if now["state"] == "succeeded":
-                    return time.perf_counter() - start
-                if now["state"] not in {"queued", "sent"}:
-                    raise SetupError(f"{device}: {now['state']}: {now['reason']}")
+        start = time.perf_counter()
+        self.told.clear()
+        command = self.post("/commands", {"device": device, "kind": "read", "path": PATH})["command"]
+        while True:
+            if not self.told.wait(30):
+                raise SetupError(f"the live feed told nothing of {device}")
+            self.told.clear()
+            now = self.http.get(f"{self.url}/commands/{command['id']}", timeout=30).json()
+            if now["state"] == "succeeded":
+                return time.perf_counter() - start
+            if now["state"] not in {"queued", "sent"}:
+                raise SetupError(f"{device}: {now['state']}: {now['reason']}")
 
-
-def _listen(lines: Iterator[bytes], told: threading.Event) -> None:
-    with contextlib.suppress(Exception):
-        for line in lines:
-            if line.startswith(b"event: commands"):
-                told.set()
+    def _listen(self) -> None:
+        # ends with the web process
+        headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        with (
+            contextlib.suppress(requests.RequestException, HTTPError, OSError),
+            requests.get(f"{self.url}/live", headers=headers, cookies=self.http.cookies, stream=True) as live,  # noqa: S113
+        ):
+            while chunk := live.raw.read1(65536):
+                if b"event: commands" in chunk:
+                    self.told.set()
 
 
 def measure(product: Running, *, devices: int, listed: int) -> Result:

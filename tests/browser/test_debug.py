@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import Visitor
 from tests.support.stack import Stack
@@ -75,6 +75,44 @@ def test_the_demo_ui_reads_and_the_trace_shows_it(visitor: Visitor, product: Sta
     answer = trace.locator("tr.tr-in", has=trace.locator("td.tr-token", has_text=token)).first
     expect(answer.locator(".tr-code")).to_have_text("2.05", timeout=SLOW)
     expect(answer.locator(".tr-payload")).to_contain_text("FlowNexus")
+    demo_page.close()
+
+
+def buttons(page: Page, path: str) -> Locator:
+    """What the demo UI shows of a resource: the smallest part of the page with its path and its buttons."""
+    return page.get_by_text(path, exact=True).locator("xpath=ancestor::*[.//button][1]")
+
+
+def test_the_demo_ui_writes_observes_and_executes(visitor: Visitor, product: Stack) -> None:
+    """Each request and its answer are in the trace, and the demo UI shows what it got."""
+    trace = visitor.go("/devices/sim-1/?tab=trace")
+    expect(trace.locator("[data-trace-state]")).to_have_text("Live", timeout=SLOW)
+
+    def traced(method: str, path: str, answer: str) -> None:
+        uri = trace.locator("td.tr-uri", has_text=path)
+        request = trace.locator("tr.tr-out", has=uri).filter(has=trace.locator(".tr-code", has_text=method)).first
+        expect(request).to_be_visible(timeout=SLOW)
+        token = trace.locator("td.tr-token", has_text=request.locator(".tr-token").inner_text())
+        answers = trace.locator("tr.tr-in", has=token).filter(has=trace.locator(".tr-code", has_text=answer))
+        expect(answers.first).to_be_visible(timeout=SLOW)
+
+    demo_page = visitor.context.new_page()
+    demo_page.goto(f"{product.web_url}/debug/leshan/#/clients/sim-1/1")
+    lifetime = buttons(demo_page, "/1/0/1")
+    lifetime.get_by_role("button", name="W", exact=True).click(timeout=SLOW)
+    dialog = demo_page.locator(".v-dialog--active")
+    dialog.get_by_role("textbox").or_(dialog.get_by_role("spinbutton")).first.fill("456")
+    dialog.get_by_role("button", name="Write").click()
+    traced("PUT", "/1/0/1", "2.04")
+    lifetime.get_by_role("button", name="R", exact=True).click()
+    expect(demo_page.get_by_text("456").first).to_be_visible(timeout=SLOW)
+    traced("GET", "/1/0/1", "2.05")
+    buttons(demo_page, "/1/0/8").get_by_title("Execute /1/0/8", exact=True).click()
+    traced("POST", "/1/0/8", "2.04")
+    demo_page.goto(f"{product.web_url}/debug/leshan/#/clients/sim-1/3304")
+    humidity = buttons(demo_page, "/3304/0/5601")
+    humidity.get_by_role("button", name="Obs", exact=True).click(timeout=SLOW)
+    traced("GET", "/3304/0/5601", "2.05")
     demo_page.close()
 
 

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from backend.accounts.models import User
-from backend.commands.models import Command, CommandBatch, State
+from backend.commands.models import OPEN, Command, CommandBatch, State
 from backend.commands.services.errors import CommandError
 
 
@@ -67,6 +67,7 @@ def batch_cancel(*, batch_id: int, by: User | None) -> int:
     with transaction.atomic():
         batch = CommandBatch.objects.get(pk=batch_id)
         commands = Command.objects.filter(batch=batch)
+        # held until the end, in the order in which `sync` takes them: none changes its state between the statements
+        list(commands.filter(state__in=OPEN).select_for_update().order_by("id").values_list("id", flat=True))
         at = timezone.now()
-        # those that go back to the queue meanwhile are caught by the third statement
-        return _cancel_queued(commands, by, at) + _ask_for_sent(commands, by, at) + _cancel_queued(commands, by, at)
+        return _cancel_queued(commands, by, at) + _ask_for_sent(commands, by, at)

@@ -33,6 +33,10 @@ WITH_CONTENT = frozenset({Kind.READ, Kind.WRITE, Kind.CREATE, Kind.OBSERVE} | (C
 # what a device has to be able to do with the resource
 NEEDED = {Kind.READ: "R", Kind.OBSERVE: "R", Kind.EXECUTE: "E"}
 CAN_ONLY = {"R": "be read", "W": "be written", "RW": "be read and written", "E": "be executed"}
+# keys lie in these, for bootstrap servers alone (LwM2M Core 1.1, E.1 and H.1): a device refuses anybody else, and what
+# was to be written would stay readable in the log of commands
+BOOTSTRAP_ONLY = {0: "LwM2M Security", 21: "LwM2M OSCORE"}
+WRITING = frozenset({Kind.WRITE, Kind.CREATE, Kind.WRITE_COMPOSITE})
 MAX_PATHS = 100
 # characters of the arguments as JSON
 MAX_ARGUMENTS = 2_100_000
@@ -186,6 +190,11 @@ def arguments_check(
     `definitions`: what the device's object models say. `force`: do it all the same.
     """
     paths = paths_of(kind, path, arguments)
+    for object_id in sorted(object_ids(paths) & BOOTSTRAP_ONLY.keys()) if kind in WRITING else ():
+        name = BOOTSTRAP_ONLY[object_id]
+        raise CommandError(
+            f"object {object_id} ({name}) holds keys: only a bootstrap server may write it. Nothing is sent."
+        )
     _format(kind, path, content_format)
     if not force:
         _operations(kind, paths, definitions)

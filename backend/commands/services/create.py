@@ -16,7 +16,7 @@ from backend.commands.services.check import arguments_check, object_ids, paths_o
 from backend.commands.services.errors import CommandError
 from backend.devices.models import Device
 from backend.devices.selectors import Models, models_of
-from backend.devices.services import observations_ask, rows_insert
+from backend.devices.services import device_observation_set, observations_ask, rows_insert
 
 MAX_EXPIRY = timedelta(days=30)
 LONG_NOTE = 200
@@ -76,12 +76,15 @@ def command_create(
     note: str = "",
     batch: CommandBatch | None = None,
     force: bool = False,
+    wanted_attributes: Mapping[str, Any] | None = None,
 ) -> Command:
     """Queues one command; `sync` carries it out. Observe and cancel also become what is wanted on the device.
 
     `arguments` by kind, see docs/api.md; a node's `type` may be left out where an object model knows it. `force`: also
-    what the device's object model forbids. `expires_in`: 1 s to 30 days, None for the setting.
-    Raises CommandError, whose message says what is wrong and what to do.
+    what the device's object model forbids. `expires_in`: 1 s to 30 days, None for the setting. `wanted_attributes`
+    (observe only): pmin, pmax, gt, lt, st that are wanted on this device from now on, None leaves them as they are;
+    where the command is refused, they are not kept either.
+    Raises CommandError, whose message says what is wrong and what to do, and ValueError on attributes that are none.
     """
     asked = _kind(kind)
     given = _arguments(arguments)
@@ -111,6 +114,8 @@ def command_create(
                 asked_at=now,
                 expires_at=now + expiry,
             )
+            if asked == Kind.OBSERVE and wanted_attributes is not None:
+                device_observation_set(device=device, path=path, attributes=wanted_attributes, by=by)
             if asked in WANTED:
                 observations_ask(devices=Device.objects.filter(pk=device.pk), paths=paths, wanted=WANTED[asked])
     except IntegrityError:

@@ -10,7 +10,7 @@ from backend.commands.models import REPEATABLE, Kind, State
 # a device that stays silent is asked again after this long, doubling
 FIRST_DELAY = timedelta(seconds=5)
 LONGEST_DELAY = timedelta(minutes=5)
-# Leshan was restarted: the device has to register again anyway
+# Leshan was restarted, or a registration ended: the device has to register again anyway
 SOON = timedelta(seconds=1)
 # what Leshan says of a request that came to nothing through no fault of the request
 _PASSING = ("Request rejected", "Request cancelled", "Unexpected exception")
@@ -70,10 +70,10 @@ class Verdict:
     in_doubt: bool = False
 
 
-def delay_after(attempts: int) -> timedelta:
+def delay_after(attempts: int, *, first: timedelta = FIRST_DELAY) -> timedelta:
     """The wait after that many attempts (from 1) that nobody answered."""
     doublings: int = min(max(0, attempts - 1), 10)
-    return min(LONGEST_DELAY, FIRST_DELAY * (1 << doublings))
+    return min(LONGEST_DELAY, first * (1 << doublings))
 
 
 def status_words(status: str, message: str = "") -> str:
@@ -125,11 +125,11 @@ def _failed(record: Record, *, kind: str, attempts: int) -> Verdict:
     error = record.error or "no reason given"
     passing = error.startswith(_PASSING)
     if passing and (not record.sent or kind in REPEATABLE):
-        # such as a registration that ended in the middle: the next one is asked again
+        # such as a registration that ended in the middle: the next one, which may be there already, is asked again
         return Verdict(
             State.QUEUED,
             f"{error} (attempt {attempts}), trying again",
-            delay=delay_after(attempts),
+            delay=delay_after(attempts, first=SOON),
             in_doubt=record.sent and not _harmless(kind),
         )
     doubt = record.sent and not error.startswith(_UNREADABLE) and not _harmless(kind)

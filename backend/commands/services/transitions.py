@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from backend.commands.models import Command, Kind, State
+from backend.commands.models import HARMLESS, Command, State
 from backend.commands.services.outcomes import Verdict
 from backend.devices.models import Change
 
@@ -34,6 +34,7 @@ class Waiting:
     device_id: int
     endpoint: str
     not_before: datetime | None
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ def commands_waiting_rows(*, ids: Collection[int]) -> list[Waiting]:
     for part in _parts(ids):
         rows = Command.objects.filter(id__in=part, state=State.QUEUED).order_by("id")
         found += [
-            Waiting(*row) for row in rows.values_list("id", "device_id", "device__endpoint", "not_before").iterator()
+            Waiting(*row)
+            for row in rows.values_list("id", "device_id", "device__endpoint", "not_before", "kind").iterator()
         ]
     return found
 
@@ -90,6 +92,7 @@ def commands_claim(*, ids: Sequence[int], journal: str, at: datetime) -> list[Co
     """
     claimed: list[Command] = []
     for part in _parts(ids):
+        _lock(Command.objects.filter(id__in=part))
         in_flight = Command.objects.filter(device=OuterRef("device"), state=State.SENT)
         Command.objects.filter(~Exists(in_flight), id__in=part, state=State.QUEUED, expires_at__gt=at).update(
             state=State.SENT, sent_at=at, attempts=F("attempts") + 1, journal=journal, reason="", not_before=None
@@ -105,12 +108,13 @@ def commands_expire(*, at: datetime) -> list[tuple[int, int]]:
     due = Command.objects.filter(state=State.QUEUED, expires_at__lte=at)
     rows = list(due.order_by("id").values_list("id", "device_id"))
     for part in _parts([id_ for id_, _ in rows]):
+        _lock(Command.objects.filter(id__in=part))
         these = Command.objects.filter(id__in=part, state=State.QUEUED)
         silent = Q(attempts__gt=0)
         these.filter(~silent).update(
             state=State.EXPIRED, ended_at=at, not_before=None, reason="Not sent in time: the device could not be asked"
         )
-        harmless = Q(kind__in=[Kind.READ, Kind.DISCOVER, Kind.READ_COMPOSITE])
+        harmless = Q(kind__in=HARMLESS)
         these.filter(silent & harmless).update(
             state=State.EXPIRED, ended_at=at, not_before=None, reason="No answer from the device in time"
         )
@@ -130,6 +134,7 @@ def commands_refuse(*, ids: Iterable[int], reason: str, at: datetime) -> int:
     count = 0
     devices: list[int] = []
     for part in _parts(ids):
+        _lock(Command.objects.filter(id__in=part))
         rows = Command.objects.filter(id__in=part, state=State.QUEUED)
         devices += rows.values_list("device_id", flat=True)
         count += rows.update(state=State.FAILED, ended_at=at, not_before=None, reason=reason)
@@ -144,6 +149,7 @@ def commands_locked(*, request_ids: Iterable[str]) -> dict[str, Command]:
     found: dict[str, Command] = {}
     for part in _parts(ids):
         rows: QuerySet[Command] = Command.objects.select_for_update(of=("self",)).filter(id__in=part, state=State.SENT)
+        rows = rows.order_by("id")
         for command in rows.select_related("device", "device__profile", "device__registration"):
             if command.request_id in wanted:
                 found[command.request_id] = command
@@ -199,6 +205,12 @@ def tell_pages(*, device_ids: Iterable[int]) -> None:
     Change.objects.bulk_create(
         [Change(device_id=device_id, kind=Change.Kind.COMMANDS) for device_id in dict.fromkeys(device_ids)]
     )
+
+
+def _lock(rows: QuerySet[Command]) -> None:
+    """Takes hold of the rows in the order of ids, as everybody does: else two could wait for each other for ever."""
+    if connection.features.has_select_for_update:
+        list(rows.select_for_update().order_by("id").values_list("id", flat=True))
 
 
 def _final(command: Command, given: Verdict, at: datetime) -> Verdict:

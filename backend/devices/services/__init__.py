@@ -9,7 +9,13 @@ from backend.devices.services.awake import (
 from backend.devices.services.bulk import rows_insert
 from backend.devices.services.definitions import DefinitionError, definition_delete, definition_upload
 from backend.devices.services.devices import device_provision, devices_ensure
-from backend.devices.services.objectspecs import definitions_problems, objectspecs_store
+from backend.devices.services.objectspecs import (
+    DOUBTED,
+    definitions_problems,
+    objectspecs_doubt,
+    objectspecs_drop,
+    objectspecs_store,
+)
 from backend.devices.services.observations import (
     ObservationMark,
     device_observation_clear,
@@ -47,6 +53,7 @@ from backend.devices.services.wanted import observations_ask
 
 __all__ = [
     "DEFAULT_AWAKE_SECONDS",
+    "DOUBTED",
     "DefinitionError",
     "ObservationMark",
     "ProfileError",
@@ -63,6 +70,8 @@ __all__ = [
     "device_observation_set",
     "device_provision",
     "devices_ensure",
+    "objectspecs_doubt",
+    "objectspecs_drop",
     "objectspecs_store",
     "observation_ensure",
     "observation_remove",

@@ -7,8 +7,7 @@ from django.utils import timezone
 
 from backend.accounts.models import User
 from backend.devices.models import ObjectDefinition
-from backend.devices.models.objectspec import ObjectSpec
-from backend.devices.services.objectspecs import objectspecs_store
+from backend.devices.services.objectspecs import objectspecs_doubt, objectspecs_store
 from backend.lwm2m.ddf import DdfError, ddf_parse
 
 
@@ -51,10 +50,9 @@ def definition_upload(*, xml: bytes, by: User | None) -> ObjectDefinition:
 def definition_delete(*, object_id: int, version: str) -> None:
     """Removes an uploaded definition; the bundled one of that version, where there is one, comes back with `sync`.
 
-    Raises ObjectDefinition.DoesNotExist.
+    Until `sync` has asked Leshan, pages go on with what they know. Raises ObjectDefinition.DoesNotExist.
     """
     deleted, _ = ObjectDefinition.objects.filter(object_id=object_id, version=version).delete()
     if not deleted:
         raise ObjectDefinition.DoesNotExist
-    # what is not there is asked of Leshan anew
-    ObjectSpec.objects.filter(object_id=object_id, version=version).delete()
+    objectspecs_doubt(pairs=[(object_id, version)])

@@ -1,10 +1,13 @@
 """Writes to object definitions."""
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from backend.devices.models import ObjectDefinition, ObjectSpec
+
+# `fetched_at` of a definition that may hold no longer: it is to be had from Leshan anew
+DOUBTED = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def objectspecs_store(*, specs: Iterable[Mapping[str, Any]], at: datetime) -> int:
@@ -25,6 +28,18 @@ def objectspecs_store(*, specs: Iterable[Mapping[str, Any]], at: datetime) -> in
         update_fields=["name", "spec", "fetched_at"],
     )
     return len(rows)
+
+
+def objectspecs_doubt(*, pairs: Iterable[tuple[int, str]]) -> None:
+    """These (object, version) may hold no longer; they are used until Leshan has been asked."""
+    for object_id, version in pairs:
+        ObjectSpec.objects.filter(object_id=object_id, version=version).update(fetched_at=DOUBTED)
+
+
+def objectspecs_drop(*, object_ids: Collection[int]) -> int:
+    """Removes those of these objects that were doubted and that Leshan has not told of again; how many."""
+    deleted, _ = ObjectSpec.objects.filter(object_id__in=object_ids, fetched_at=DOUBTED).delete()
+    return deleted
 
 
 def definitions_problems(*, problems: Mapping[int, str]) -> None:

@@ -13,7 +13,7 @@ from backend.commands.models import Command, Kind
 from backend.commands.services import CommandError, command_create
 from backend.devices.models import Device
 from backend.devices.selectors import device_get
-from backend.devices.services import device_observation_clear, device_observation_set
+from backend.devices.services import device_observation_clear
 from backend.lwm2m.paths import PathError
 from backend.ui.inputs import arguments_of, attributes_arguments
 from backend.ui.panel import Panel, panel_of
@@ -67,6 +67,14 @@ def panel_live_part(request: HttpRequest, endpoint: str) -> HttpResponse:
     return render(request, "ui/parts/panel_live.html", {"device": device, "panel": _panel(request, device)})
 
 
+@require(Permission.OPERATE)
+@require_safe
+def object_menu_part(request: HttpRequest, endpoint: str) -> HttpResponse:
+    """What can be done with the object or instance `?at=PATH`; fetched when its menu is opened."""
+    device = device_or_404(endpoint)
+    return render(request, "ui/parts/object_menu_items.html", {"device": device, "panel": _panel(request, device)})
+
+
 def told(
     request: HttpRequest, *, command: Command | None = None, error: str = "", text: str = "", back: str
 ) -> HttpResponse:
@@ -83,12 +91,6 @@ def told(
     return response
 
 
-def _observe(request: HttpRequest, device: Device, path: str) -> None:
-    """The attributes of the form become what is wanted."""
-    given = attributes_arguments(request.POST)["attributes"]
-    device_observation_set(device=device, path=path, wanted=True, attributes=given, by=person(request))
-
-
 @require(Permission.OPERATE)
 @require_POST
 def ask(request: HttpRequest, endpoint: str) -> HttpResponse:
@@ -97,8 +99,6 @@ def ask(request: HttpRequest, endpoint: str) -> HttpResponse:
     kind, path = request.POST.get("kind", ""), request.POST.get("path", "").strip()
     back = f"{reverse('device', kwargs={'endpoint': endpoint})}?{urlencode({'at': path})}"
     try:
-        if kind == Kind.OBSERVE and "pmin" in request.POST:
-            _observe(request, device, path)
         command = command_create(
             device=device,
             kind=kind,
@@ -106,6 +106,9 @@ def ask(request: HttpRequest, endpoint: str) -> HttpResponse:
             arguments=arguments_of(kind, request.POST),
             by=person(request),
             force=request.POST.get("force") == "1",
+            wanted_attributes=attributes_arguments(request.POST)["attributes"]
+            if kind == Kind.OBSERVE and "pmin" in request.POST
+            else None,
         )
     except ValueError as error:
         return told(request, error=str(error), back=back)

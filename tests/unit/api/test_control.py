@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from backend.accounts.models import Role
 from backend.commands.models import Command, State
 from backend.devices.models import Device, DeviceObservation, ObjectSpec, Observation, Profile
+from backend.devices.services import objectspecs_drop
 from tests.unit.api.builders import AWKWARD_ENDPOINTS, NOW, device, specs, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -322,6 +323,8 @@ def test_definitions(api: Api) -> None:
     assert "Line 8" in api("post", "/definitions", {"xml": DDF.replace("RW", "RX")}, expect=400)["detail"]
     assert api("delete", "/definitions/33999/1.2") == {"items": []}
     api("delete", "/definitions/33999/1.2", expect=404)
+    # what `sync` does when Leshan knows no other one
+    objectspecs_drop(object_ids=[33999])
     api("get", "/definitions/99999999999/1.2", expect=404)
     assert "say its type" in api("post", "/commands", body, expect=400)["detail"]
 
@@ -351,3 +354,33 @@ def test_the_description_names_it_all(api: Api) -> None:
         route = {"/commands/1": "/commands/{command_id}", "/batches/1": "/batches/{batch_id}"}.get(route, route)
         route = route.replace("/profiles/1", "/profiles/{profile_id}")
         assert method in described["paths"][f"/api/v1{route}"], route
+
+
+def test_a_list_leaves_huge_values_in_the_database(api: Api) -> None:
+    of = device()
+    huge = {"status": "CONTENT(205)", "content": {"kind": "singleResource", "type": "OPAQUE", "value": "00" * 2**20}}
+    rows = [
+        {"kind": "read", "path": "/5/0/0", "arguments": {}, "answer": huge, "status": "CONTENT(205)"},
+        {"kind": "write", "path": "/5/0/0", "arguments": {"node": huge["content"]}, "answer": None},
+        {"kind": "write_composite", "arguments": {"nodes": {"/5/0/0": huge["content"]}}, "answer": None},
+        {"kind": "read", "path": "/3/0/9", "arguments": {}, "answer": {"status": "CONTENT(205)"}},
+    ]
+    made = [
+        Command.objects.create(device=of, state=State.SUCCEEDED, asked_at=NOW, expires_at=NOW, ended_at=NOW, **row)
+        for row in rows
+    ]
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        found = api("get", "/commands", limit=10)["items"][::-1]
+    assert [one["id"] for one in found] == [one.pk for one in made]
+    length = len(json.dumps(huge))
+    assert length - 100 < found[0]["answer"]["cut"] < length + 100
+    assert found[0]["answer_summary"].startswith("CONTENT(205), 2097")
+    assert set(found[1]["arguments"]) == set(found[2]["arguments"]) == {"cut"}
+    assert found[1]["summary"].startswith("Write /5/0/0: 2097")
+    assert found[1]["answer"] is None
+    assert (found[3]["arguments"], found[3]["answer"]) == ({}, {"status": "CONTENT(205)"})
+    assert len(queries) <= 8
+    # one command is told in full
+    assert api("get", f"/commands/{made[0].pk}")["answer"] == huge

@@ -87,3 +87,17 @@ def test_observe_goes_with_the_desired_state() -> None:
     assert not one.own_observations.exists()
     command_create(device=one, kind="observe_composite", arguments={"paths": ["/3/0/9", "/3/0/10"]}, by=None)
     assert one.own_observations.filter(wanted=True).count() == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "arguments"),
+    [
+        ("write", "/0/0/5", {"node": {"type": "OPAQUE", "value": "00112233"}}),
+        ("create", "/21", {"node": {"resources": []}}),
+        ("write_composite", "", {"nodes": {"/1/0/1": {"value": 300}, "/0/0/5": {"type": "OPAQUE", "value": "00"}}}),
+    ],
+)
+def test_keys_do_not_get_into_the_log(kind: str, path: str, arguments: dict[str, object]) -> None:
+    with pytest.raises(CommandError, match="bootstrap"):
+        command_create(device=device(), kind=kind, path=path, arguments=arguments, by=None, force=True)
+    assert not Command.objects.exists()

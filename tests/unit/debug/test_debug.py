@@ -201,6 +201,21 @@ def test_names_arrive_byte_for_byte(ask: Ask, leshan: Leshan) -> None:
     assert leshan.asked[-1].target == f"/{path}"
 
 
+@pytest.mark.parametrize("path", ["//evil.example/x", "@evil.example/", "../../api/v1/devices", "%0d%0aX-Bad:%201"])
+def test_no_path_leads_elsewhere(ask: Ask, leshan: Leshan, path: str) -> None:
+    ask("GET", f"/debug/leshan/{path}")
+    [asked] = leshan.asked
+    assert asked.target.startswith("/")
+    assert "X-Bad" not in asked.headers
+
+
+def test_a_header_that_cannot_be_passed_on_is_said(ask: Ask, leshan: Leshan) -> None:
+    answer = ask("GET", "/debug/leshan/", If_None_Match='"\xe9"')
+    assert answer.status == 502
+    assert "cannot be asked" in answer.text()
+    assert leshan.asked == []
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_the_demo_ui_may_change_things(ask: Ask, web: Web, leshan: Leshan, method: str) -> None:
     for headers in ({"Sec_Fetch_Site": "same-origin"}, {"Origin": web.origin}):

@@ -6,12 +6,14 @@ from django.test.utils import CaptureQueriesContext
 
 from backend.devices.models import Device, ObjectDefinition, ObjectSpec, Profile
 from backend.devices.services import (
+    DOUBTED,
     DefinitionError,
     ProfileError,
     Rule,
     WantedPath,
     definition_delete,
     definition_upload,
+    objectspecs_drop,
     profile_assign,
     profile_create,
     profile_delete,
@@ -145,6 +147,9 @@ def test_definitions() -> None:
     with pytest.raises(DefinitionError, match="UTF-8"):
         definition_upload(xml=GOOD.replace("utf-8", "iso-8859-1").encode("latin-1"), by=None)
     definition_delete(object_id=33999, version="1.2")
-    assert not ObjectSpec.objects.filter(object_id=33999).exists()
+    # known until Leshan was asked; then what it told of stays, and what it did not goes
+    assert ObjectSpec.objects.get(object_id=33999).fetched_at == DOUBTED
+    assert objectspecs_drop(object_ids=[1]) == 0
+    assert objectspecs_drop(object_ids=[33999]) == 1
     with pytest.raises(ObjectDefinition.DoesNotExist):
         definition_delete(object_id=33999, version="1.2")

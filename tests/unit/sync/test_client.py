@@ -20,6 +20,7 @@ from backend.sync.exceptions import (
     RequestFailedError,
     StreamEndedError,
     UnauthorisedError,
+    UnavailableError,
     UnexpectedAnswerError,
     UnreachableError,
 )
@@ -103,7 +104,8 @@ def test_an_error_of_the_device_is_http_200(leshan: responses.RequestsMock, clie
         (413, "too long", BadRequestError),
         (500, "Request rejected", RequestFailedError),
         (500, "Unexpected exception: client is sleeping", DeviceSleepingError),
-        (502, "", RequestFailedError),
+        (502, "", UnavailableError),
+        (503, "no request can be accepted now", UnavailableError),
         (504, "Request timeout", DeviceTimeoutError),
         (302, "", UnexpectedAnswerError),
     ],

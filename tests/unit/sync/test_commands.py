@@ -18,7 +18,7 @@ from backend.devices.models import (
     Registration,
     Resource,
 )
-from backend.devices.services import device_observation_set, device_provision
+from backend.devices.services import definition_delete, device_observation_set, device_provision
 from backend.telemetry.models import Sample
 from tests.unit.sync.fake_leshan import FakeLeshan
 from tests.unit.sync.samples import REGISTRATION, event, node
@@ -239,6 +239,30 @@ def test_object_definitions_go_to_leshan(leshan: FakeLeshan, monkeypatch: pytest
         return not leshan.models
 
     run(leshan, gone, monkeypatch)
+
+
+@pytest.mark.parametrize("bundled", [True, False], ids=["bundled", "unknown"])
+@pytest.mark.parametrize("listed", [True, False], ids=["registered", "nobody's"])
+def test_a_deleted_definition_gives_way_to_what_leshan_knows(
+    leshan: FakeLeshan, monkeypatch: pytest.MonkeyPatch, bundled: bool, listed: bool
+) -> None:
+    object_id = 3303 if listed else 40000
+    now = datetime.now(UTC)
+    ObjectDefinition.objects.create(
+        object_id=object_id, version="1.1", name="x", xml="<good/>", sha256="", uploaded_at=now
+    )
+    ObjectSpec.objects.create(object_id=object_id, version="1.1", name="Mine", spec={"id": object_id}, fetched_at=now)
+    leshan.models[str(object_id), "1.1"] = b"<good/>"
+    if bundled:
+        leshan.specs = [{"id": 3303, "name": "Bundled", "version": "1.1", "resourcedefs": []}]
+    definition_delete(object_id=object_id, version="1.1")
+
+    def names() -> list[str]:
+        return list(ObjectSpec.objects.filter(object_id=object_id).values_list("name", flat=True))
+
+    wanted = ["Bundled"] if bundled and listed else []
+    run(leshan, lambda: names() == wanted, monkeypatch)
+    assert not leshan.models
 
 
 def test_a_command_to_a_stock_server_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,7 @@ class World:
         self.busy: set[str] = set()
         self.held: set[str] = set()
         self.records: list[dict[str, Any]] = []
+        self.unplanned: list[str] = []
         self.dispatcher = self.restart()
 
     def restart(self) -> Dispatcher:
@@ -56,6 +57,7 @@ class World:
             hold=self._hold,
             release=self.held.discard,
             answered=self.records.append,
+            replan=self.unplanned.append,
         )
         return self.dispatcher
 
@@ -589,3 +591,171 @@ def test_pages_are_told(world: World) -> None:
     ask(of, expires_at=datetime.now(UTC))
     assert len(commands_expire(at=datetime.now(UTC))) == 1
     assert Change.objects.filter(kind="commands", device_id=of.pk).count() == 4
+
+
+def test_what_was_to_be_held_is_let_go_when_nothing_goes(world: World) -> None:
+    command = ask(device())
+    world.busy.add("a")
+    world.begin("a")
+    assert world.held == {"a"}
+    command_cancel(command_id=command.pk, by=None)
+    world.rescan()
+    world.busy.clear()
+    world.dispatcher.freed("a")
+    world.tick()
+    # else the device's plan would never go on
+    assert world.held == set()
+
+
+def test_a_device_that_was_deleted_and_came_back(world: World) -> None:
+    of = device()
+    ask(of)
+    world.begin("a", asleep=["a"])
+    of.delete()
+    came_back = device()
+    command = ask(came_back)
+    world.tick()
+    world.rescan()
+    world.dispatcher.awake("a")
+    world.tick()
+    assert world.take() == [command]
+    world.end(command)
+    assert world.held == set()
+    assert world.dispatcher.empty("a")
+
+
+def test_in_flight_when_a_stock_server_comes(world: World) -> None:
+    commands = {kind: ask(device(kind), kind) for kind in (Kind.READ, Kind.EXECUTE)}
+    world.begin(*commands)
+    for sent in world.take():
+        world.accept(sent)
+    world.dispatcher.disconnected()
+    world.dispatcher.connected(None)
+    for looked in world.hands.looked:
+        world.hand(looked, Answer.NO_RECORD, handing=False)
+    assert {state(command) for command in commands.values()} == {State.FAILED}
+    assert "unknown" in commands[Kind.EXECUTE].reason
+    assert commands[Kind.READ].reason == STOCK
+    assert world.held == set()
+
+
+def test_in_flight_while_leshan_stays_away(world: World) -> None:
+    commands = {kind: ask(device(kind), kind) for kind in (Kind.READ, Kind.WRITE)}
+    world.begin(*commands)
+    for sent in world.take():
+        world.hand(sent, Answer.UNAVAILABLE)
+    world.dispatcher.disconnected()
+    for flight in world.dispatcher._flights.values():
+        flight.command.expires_at = datetime.now(UTC) - timedelta(minutes=4)
+    Command.objects.update(expires_at=datetime.now(UTC) - timedelta(minutes=4))
+    world.dispatcher._expire_at = 0.0
+    world.tick()
+    assert {state(command) for command in commands.values()} == {State.SENT}
+    for flight in world.dispatcher._flights.values():
+        flight.command.expires_at = datetime.now(UTC) - timedelta(minutes=6)
+    world.dispatcher._expire_at = 0.0
+    world.tick()
+    assert {state(command) for command in commands.values()} == {State.EXPIRED}
+    assert "unknown whether" in commands[Kind.WRITE].reason
+    assert "unknown" not in commands[Kind.READ].reason
+
+
+def test_a_wish_to_cancel_is_no_storm_while_leshan_gives_no_answer(world: World) -> None:
+    command = ask(device())
+    world.begin("a")
+    (sent,) = world.take()
+    world.accept(sent)
+    command_cancel(command_id=command.pk, by=None)
+    world.tick()
+    world.hand(sent, Answer.UNAVAILABLE, handing=False)
+    for _ in range(5):
+        world.tick()
+    assert len(world.hands.cancelled) == 1
+    world.dispatcher._flights[command.pk].rest_until = 0.0
+    world.tick()
+    assert len(world.hands.cancelled) == 2
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(Kind.READ, State.QUEUED), (Kind.EXECUTE, State.FAILED)])
+def test_leshan_had_it_and_knows_it_no_more(world: World, kind: Kind, expected: str) -> None:
+    command = ask(device(), kind)
+    world.begin("a")
+    (sent,) = world.take()
+    world.accept(sent)
+    world.hand(sent, Answer.NO_RECORD, handing=False)
+    # it may have been done: handed over again, it would be done twice
+    assert world.take() == []
+    assert state(command) == expected
+
+
+def test_what_leshan_keeps_no_longer_is_not_handed_over_again(world: World) -> None:
+    now = datetime.now(UTC)
+    command = ask(
+        device(), Kind.EXECUTE, state=State.SENT, attempts=1, journal="j", sent_at=now - timedelta(days=7),
+        expires_at=now + timedelta(days=1),
+    )  # fmt: skip
+    world.begin("a")
+    (looked,) = world.hands.looked
+    world.hand(looked, Answer.NO_RECORD, handing=False)
+    assert world.take() == []
+    assert state(command) == State.FAILED
+    assert "unknown" in command.reason
+
+
+def test_an_end_that_cannot_be_stored_with_its_values(world: World) -> None:
+    command = ask(device())
+    world.begin("a")
+    (sent,) = world.take()
+    record = {
+        "requestId": sent.request_id, "state": "ended", "outcome": "answered",
+        "response": {"success": True, "status": "CONTENT(205)"}, "duration": 12,
+    }  # fmt: skip
+    world.hand(sent, Answer.RECORD, record=record)
+    world.hand(sent, Answer.RECORD, handing=False, record=record)
+    assert len(world.records) == 2
+    assert state(command) == State.SENT
+    world.dispatcher._flights[command.pk].told = time.monotonic() - 60
+    world.hand(sent, Answer.RECORD, handing=False, record=record)
+    assert (state(command), command.duration_ms) == (State.SUCCEEDED, 12)
+
+
+def test_an_observation_is_the_plans_again(world: World) -> None:
+    devices = {name: device(name) for name in ("cancelled", "expired", "nothing", "answered")}
+    commands = {name: ask(of, Kind.CANCEL_OBSERVE) for name, of in devices.items()}
+    world.begin("nothing", "answered")
+    for sent in world.take():
+        if sent.pk == commands["nothing"].pk:
+            world.hand(sent, Answer.NOTHING_TO_END)
+        else:
+            # the ingest says so itself
+            world.end(sent)
+    command_cancel(command_id=commands["cancelled"].pk, by=None)
+    world.rescan()
+    Command.objects.filter(pk=commands["expired"].pk).update(expires_at=datetime.now(UTC))
+    world.dispatcher._expire_at = 0.0
+    world.tick()
+    assert sorted(world.unplanned) == ["cancelled", "expired", "nothing"]
+    assert {state(command) for command in commands.values()} == {State.CANCELLED, State.EXPIRED, State.SUCCEEDED}
+
+
+def test_claims_are_made_in_portions(world: World) -> None:
+    for number in range(HANDING_OVER + 100):
+        ask(device(f"d-{number:03}"))
+    world.begin(*(f"d-{number:03}" for number in range(HANDING_OVER + 100)))
+    first = world.take()
+    assert len(first) == HANDING_OVER
+    for sent in first[:31]:
+        world.accept(sent)
+    assert world.take() == []
+    world.accept(first[31])
+    assert len(world.take()) == 32
+
+
+def test_pages_are_told_of_what_a_person_cancelled(world: World) -> None:
+    of = device()
+    command = ask(of)
+    world.begin()
+    Change.objects.all().delete()
+    command_cancel(command_id=command.pk, by=None)
+    world.rescan()
+    assert list(Change.objects.values_list("device_id", "kind")) == [(of.pk, Change.Kind.COMMANDS)]

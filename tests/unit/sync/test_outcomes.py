@@ -76,6 +76,14 @@ def test_what_leshan_could_not_do(kind: Kind, error: str, sent: bool, state: str
     assert ("unknown whether" in given.reason) == doubt
 
 
+def test_after_the_end_of_a_registration_it_goes_on_at_once() -> None:
+    delays = [
+        decide(Kind.READ, "failed", error="Request cancelled: registration ended", attempts=count).delay
+        for count in (1, 2, 3, 1000)
+    ]
+    assert [delay and delay.total_seconds() for delay in delays] == [1, 2, 4, 300]
+
+
 def test_an_outcome_of_the_future_ends_it() -> None:
     assert decide(Kind.READ, "exploded").state == State.FAILED
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -218,6 +219,19 @@ def test_single_resources_are_observed_together() -> None:
     alone = [ObservationRow(path, "active", "r2") for path in paths[:3]]
     single = device_plan(facts(wishes=wishes(*paths[:3]), observations=alone, composite=True))
     assert (single.composites, single.observe) == ([], {})
+    # the profile wants them one by one from now on
+    apart = device_plan(facts(wishes=wishes(*paths[:4]), observations=rows))
+    assert (apart.cancel_composites, apart.composites) == ([tuple(paths[:4])], [])
+    assert list(apart.observe) == paths[:4]
+
+
+def test_attributes_do_not_stay_behind() -> None:
+    row = ObservationRow("/3303/0/5700", "active", "r2", {"pmin": 5}, {"pmin": 5, "gt": 1})
+    plan = device_plan(facts(wishes=[], observations=[row]))
+    assert plan.cancel == ["/3303/0/5700"]
+    assert plan.attributes == {"/3303/0/5700": {"pmin": None, "gt": None}}
+    # of another registration: nobody knows what the device kept, and nothing is there that they could hold up
+    assert device_plan(facts(wishes=[], observations=[replace(row, registration_id="r1")])).attributes == {}
 
 
 def test_what_a_command_is_about_to_do_is_left_to_it() -> None:

@@ -177,7 +177,7 @@ def test_a_device_from_its_registration_to_its_values(leshan: FakeLeshan, monkey
     assert (device.status, device.manufacturer, device.firmware_version) == (Status.ONLINE, "Nordic", "1.0")
     observations = dict(Observation.objects.values_list("path", "state"))
     assert observations == {"/3/0/9": "failed", "/3303/0/5700": "active"}
-    assert Observation.objects.get(path="/3/0/9").reason == "NOT_FOUND(404)"
+    assert Observation.objects.get(path="/3/0/9").reason.startswith("The device refuses: 4.04 not found")
     # an own server tells the first value as an event: the answer is no sample
     assert list(Sample.objects.values_list("number", flat=True)) == [20.0]
     assert Resource.objects.get(path="/3303/0/5701").value == "Cel"

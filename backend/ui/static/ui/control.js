@@ -189,8 +189,21 @@ document.addEventListener("change", async (event) => {
 
 document.addEventListener("submit", (event) => {
   const menu = event.target.matches?.("[data-closes-menu]") && event.target.closest("details.menu");
-  if (menu) menu.open = false;
+  if (!menu) return;
+  menu.open = false;
+  // the answer is told in the object's own part of the tree
+  const object = menu.parentElement.querySelector(":scope > details.object-body");
+  if (object) object.open = true;
 });
+
+// an object's menu is fetched when it opens: a device may have hundreds of them
+document.addEventListener(
+  "toggle",
+  (event) => {
+    if (event.target.matches?.("details.object-menu[open]")) window.htmx?.trigger(event.target, "opened");
+  },
+  true,
+);
 
 document.addEventListener("htmx:afterSwap", (event) => ready(event.target));
 ready(document);

@@ -47,11 +47,7 @@ final class RequestSender {
         if (!isAsynchronous(call)) {
             return false;
         }
-        RequestService.Found found = requests.find(requestId(call));
-        if (found != null) {
-            answer(call, found);
-        }
-        return found != null;
+        return requests.find(requestId(call), found -> answer(call, found));
     }
 
     /** @param onSuccess runs if the device did it, before the caller is told */

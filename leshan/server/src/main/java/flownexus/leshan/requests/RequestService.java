@@ -85,6 +85,24 @@ public final class RequestService {
     }
 
     /**
+     * As {@link #find(String)}, but told only when the request is on disk: who repeats it may count on that.
+     *
+     * @return false if there is none; then nobody is told
+     */
+    public boolean find(String id, Reply reply) {
+        OpenRequest request = open.get(id);
+        if (request != null) {
+            request.whenCommitted(() -> reply.found(find(id)));
+            return true;
+        }
+        Found found = find(id);
+        if (found != null) {
+            reply.found(found);
+        }
+        return found != null;
+    }
+
+    /**
      * Accepts a request, unless there is one with that id.
      *
      * @param job started when the id is on disk

@@ -133,6 +133,20 @@ class RequestServiceTest {
     }
 
     @Test
+    void whoRepeatsItIsToldWhenItIsOnDisk() throws Exception {
+        try (Process process = new Process(folder)) {
+            Waiting job = new Waiting();
+            process.service.accept("id", TARGET, job, found -> {
+            });
+            CompletableFuture<Integer> starts = new CompletableFuture<>();
+            assertTrue(process.service.find("id", found -> starts.complete(job.starts.get())));
+            // what is on disk is started first
+            assertEquals(1, starts.get(10, TimeUnit.SECONDS));
+            assertFalse(process.service.find("other", found -> starts.cancel(false)));
+        }
+    }
+
+    @Test
     void anAnswerThatWasPublishedIsNotForgottenByAKillJustAfter() throws Exception {
         try (Process process = new Process(folder.resolve("a"))) {
             Job.Ending ending = start(process.service, "id", new Waiting());
