@@ -26,7 +26,7 @@ from backend.sync.exceptions import (
 
 log = logging.getLogger(__name__)
 
-THREADS = 8
+THREADS = 24
 
 
 class Answer(StrEnum):

@@ -81,8 +81,6 @@ def test_a_written_value_is_the_devices_new_value(product: Stack, visitor: Visit
     expect(page.locator('[data-cell="v-/1/0/1"]')).to_contain_text("420")
 
 
-
-
 def executed(stack: Stack, path: str) -> int:
     """How often the first device has executed this, by its own account."""
     report = stack.folder / "report"

@@ -148,6 +148,12 @@ def slashes(path: str) -> str:
 
 
 @register.filter
+def type_words(type_: str) -> str:
+    """A data type for people: UNSIGNED_INTEGER → unsigned integer."""
+    return type_.lower().replace("_", " ")
+
+
+@register.filter
 def words(text: str) -> list[str]:
     """The words of a text."""
     return text.split()

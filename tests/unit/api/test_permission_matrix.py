@@ -27,6 +27,7 @@ ADMINISTER = {
     "model-upload", "model-delete", "debug-leshan", "debug-trace",
 }  # fmt: skip
 OPERATE = {
+    "part-object-menu",
     "device-profile", "device-observation", "observation-clear",
     "command-new", "command-ask", "command-act", "command-repeat", "command-cancel", "batch-cancel", "part-bulk-input",
 }  # fmt: skip

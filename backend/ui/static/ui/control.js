@@ -109,6 +109,8 @@ if (tree) {
   if (first) {
     reveal(first);
     first.scrollIntoView({ block: "center" });
+    // once more when all has its place: style sheets and the chart move what is below them
+    window.addEventListener("load", () => first.isConnected && first.scrollIntoView({ block: "center" }), { once: true });
   }
 }
 
