@@ -126,6 +126,21 @@ def test_the_log_filters_cancels_and_repeats(visit: Visitors, web: Web) -> None:
     expect(page.locator(".command-row").first).to_contain_text("sim-1")
 
 
+def test_what_is_confirmed_is_asked_though_the_page_moved_on(visit: Visitors, web: Web) -> None:
+    """While the question is open other commands come and go, and the list is drawn anew."""
+    page = visit("olga").go("/devices/sim-1/?tab=commands&state=failed")
+    row = page.locator(".command-row", has_text="4.05 Method Not Allowed")
+    row.get_by_role("button", name=re.compile("Repeat")).click()
+    expect(page.locator("#confirm")).to_be_visible()
+    # as a refresh does where rows have come
+    row.evaluate("(row) => { const next = row.cloneNode(true); row.replaceWith(next); window.htmx.process(next); }")
+    page.get_by_role("button", name="Go ahead").click()
+    answer = page.locator("#log-answer")
+    expect(answer).to_contain_text("Queued")
+    answer.get_by_role("button", name=re.compile("Cancel")).click()
+    expect(answer).to_contain_text("cancelled by olga")
+
+
 def test_one_command_for_all_that_fit(visit: Visitors, web: Web) -> None:
     page = visit("olga").go("/devices/?search=meter-0000&per_page=25")
     expect(page.get_by_role("button", name="Command …")).to_be_disabled()

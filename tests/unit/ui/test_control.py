@@ -108,6 +108,28 @@ def test_observing_with_attributes_is_a_wish_and_a_command(operator: Client) -> 
     assert not DeviceObservation.objects.exists()
 
 
+def test_a_refused_observe_leaves_no_wish(operator: Client) -> None:
+    """The attributes are kept only together with the command."""
+    server_model()
+    dev = device(registered=True)
+    form = {"kind": "observe", "path": "/1/0/8", "pmin": "5", "pmax": "", "gt": "", "lt": "", "st": ""}
+    refused = operator.post("/commands/ask/dev-1/", form, **HTMX)
+    assert "cannot be read or observed" in refused.text
+    assert not DeviceObservation.objects.exists()
+    assert not dev.commands.exists()
+
+
+def test_an_objects_menu_is_fetched_when_it_opens(operator: Client) -> None:
+    server_model()
+    device(registered=True)
+    page = operator.get("/devices/dev-1/").text
+    assert "Delete instance" not in page
+    menu = operator.get("/parts/devices/menu/dev-1/", {"at": "/1/0"}).text
+    assert "Delete instance" in menu
+    assert "Discover" in menu
+    assert "Delete instance" not in operator.get("/parts/devices/menu/dev-1/", {"at": "/1"}).text
+
+
 @pytest.mark.parametrize(
     ("status", "said"),
     [

@@ -103,9 +103,25 @@ async function showLegend(link) {
 }
 
 // -- confirmations name what will happen
+const confirmed = new WeakSet();
+
+/** Asks for what was confirmed; where its form was drawn anew meanwhile, by the one in its place. */
+function proceed(event, question) {
+  const asked = event.target;
+  if (asked.isConnected) {
+    event.detail.issueRequest(true);
+    return;
+  }
+  const same = (form) => form.action === asked.action && form.dataset.confirm === question;
+  const next = [...document.querySelectorAll("form[data-confirm]")].find(same);
+  if (!next) return;
+  confirmed.add(next);
+  next.requestSubmit();
+}
+
 document.addEventListener("htmx:confirm", (event) => {
   const question = event.target.closest?.("[data-confirm]")?.dataset.confirm;
-  if (!question) return;
+  if (!question || confirmed.delete(event.target)) return;
   event.preventDefault();
   const dialog = document.getElementById("confirm");
   dialog.querySelector("[data-confirm-text]").textContent = question;
@@ -113,7 +129,7 @@ document.addEventListener("htmx:confirm", (event) => {
   dialog.addEventListener(
     "close",
     () => {
-      if (dialog.returnValue === "yes") event.detail.issueRequest(true);
+      if (dialog.returnValue === "yes") proceed(event, question);
     },
     { once: true },
   );

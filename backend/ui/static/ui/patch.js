@@ -24,7 +24,7 @@ function put(root, kept, focused) {
   if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
 }
 
-/** The markup without what the ticking clock and the reader have put into it. */
+/** The markup without what the ticking clock and the reader have put into it, and what differs each time. */
 function settled(cell) {
   const copy = cell.cloneNode(true);
   for (const time of copy.querySelectorAll("time[data-time]")) {
@@ -32,6 +32,8 @@ function settled(cell) {
     time.removeAttribute("title");
   }
   for (const details of copy.querySelectorAll("details")) details.removeAttribute("open");
+  // the token is masked anew in every answer
+  for (const token of copy.querySelectorAll("input[name=csrfmiddlewaretoken]")) token.removeAttribute("value");
   return copy.innerHTML.replace(/\s+/g, " ").trim();
 }
 
