@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from backend.commands.models import Command, Kind, State
-from backend.commands.services.outcomes import Verdict, status_words, verdict
+from backend.commands.services.outcomes import Verdict, refusal, verdict
 from backend.commands.services.transitions import Settled, commands_locked, commands_settle
 from backend.devices.models import Resource
+from backend.devices.selectors import registration_of
 from backend.devices.services import (
     ObservationMark,
     awake_halve,
@@ -83,7 +84,7 @@ class Answers:
                     device_id=command.device_id,
                     path=command.path,
                     registration_id=_registration_id(command),
-                    reason=f"The device refuses: {status_words(given.status)}",
+                    reason=refusal(given.status),
                     at=self._now,
                 )
             if command.kind in {Kind.OBSERVE, Kind.CANCEL_OBSERVE} and settled.state != State.QUEUED:
@@ -147,5 +148,5 @@ def _forget(device_id: int, path: str) -> None:
 
 
 def _registration_id(command: Command) -> str:
-    registration = getattr(command.device, "registration", None)
-    return "" if registration is None else str(registration.registration_id)
+    registration = registration_of(command.device)
+    return "" if registration is None else registration.registration_id

@@ -172,9 +172,7 @@ class Dispatcher:
         """Leshan is there; `journal` is None for a stock server. What is in flight is asked for."""
         self._connected, self._journal = True, journal
         # a stock server knows nothing of them: they end, too
-        for flight in self._flights.values():
-            if not flight.busy:
-                self._look(flight)
+        self._look_everywhere()
         self._ready.update(self._lines)
 
     def disconnected(self) -> None:
@@ -184,9 +182,7 @@ class Dispatcher:
     def look_again(self) -> None:
         """Events were lost: what is in flight may have ended among them."""
         if self._connected and self._journal is not None:
-            for flight in self._flights.values():
-                if not flight.busy:
-                    self._look(flight)
+            self._look_everywhere()
 
     # -- devices
 
@@ -207,9 +203,8 @@ class Dispatcher:
 
     def awake(self, endpoint: str) -> None:
         """The device showed that it is awake."""
-        if endpoint in self._asleep or endpoint in self._silent:
-            self._asleep.discard(endpoint)
-            self._silent.discard(endpoint)
+        self._asleep.discard(endpoint)
+        self._silent.discard(endpoint)
         self._sign(endpoint)
 
     def _sign(self, endpoint: str) -> None:
@@ -366,6 +361,11 @@ class Dispatcher:
             if flight.rest_until <= time.monotonic():
                 flight.cancelling = flight.busy = True
                 self._hands.cancel(flight.command)
+
+    def _look_everywhere(self) -> None:
+        for flight in self._flights.values():
+            if not flight.busy:
+                self._look(flight)
 
     def _look(self, flight: Flight) -> None:
         flight.busy = True

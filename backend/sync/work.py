@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from backend.commands.services.outcomes import status_words
+from backend.commands.services.outcomes import refusal
 from backend.devices.services import ObservationMark
 from backend.sync.client import CredentialJson, LeshanClient
 from backend.sync.decoder import content_readings, readings_of
@@ -182,7 +182,7 @@ class Observe(Step):
 def _reason(error: Exception) -> str:
     """A device's refusal in words, anything else as it was said."""
     if isinstance(error, DeviceError):
-        return f"The device refuses: {status_words(error.code, error.message)}"
+        return refusal(error.code, error.message)
     return str(error)
 
 

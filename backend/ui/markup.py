@@ -1,5 +1,6 @@
 """Small pieces of HTML that tables and templates share."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from django.templatetags.static import static
@@ -82,25 +83,25 @@ def ago(moment: datetime | None, note: str = "") -> SafeString:
     )
 
 
-def exact(moment: datetime | None) -> SafeString:
-    """An exact time, shown in the browser's zone (UTC where there is no script). Unknown is a dash."""
+def _moment(moment: datetime | None, show: str, text: Callable[[datetime], str]) -> SafeString:
+    """A time that the browser shows in its zone, by `show`; `text` of the UTC time where there is no script."""
     if moment is None:
         return format_html('<span class="muted">{}</span>', DASH)
     utc = moment.astimezone(UTC)
     return format_html(
-        '<time data-time="exact" datetime="{}">{}</time>',
-        utc.isoformat(timespec="milliseconds"),
-        utc.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        '<time data-time="{}" datetime="{}">{}</time>', show, utc.isoformat(timespec="milliseconds"), text(utc)
     )
+
+
+def exact(moment: datetime | None) -> SafeString:
+    """An exact time, shown in the browser's zone (UTC where there is no script). Unknown is a dash."""
+    return _moment(moment, "exact", lambda utc: utc.strftime("%Y-%m-%d %H:%M:%S UTC"))
 
 
 def clock(moment: datetime | None) -> SafeString:
     """The time of day in the browser's zone, with the date where it is another day. Unknown is a dash."""
-    if moment is None:
-        return format_html('<span class="muted">{}</span>', DASH)
-    utc = moment.astimezone(UTC)
-    return format_html(
-        '<time data-time="clock" datetime="{}">{}</time>',
-        utc.isoformat(timespec="milliseconds"),
-        utc.strftime("%H:%M UTC" if utc.date() == timezone.now().date() else "%Y-%m-%d %H:%M UTC"),
-    )
+
+    def text(utc: datetime) -> str:
+        return utc.strftime("%H:%M UTC" if utc.date() == timezone.now().date() else "%Y-%m-%d %H:%M UTC")
+
+    return _moment(moment, "clock", text)

@@ -1,11 +1,8 @@
-"""What the settings pages show: profiles with their numbers, object models, a device's desired and real state."""
+"""What the settings pages show: what rules match, object models, a device's desired and real state."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from django.db.models import Count, QuerySet
 
 from backend.devices.models import (
     Device,
@@ -13,32 +10,13 @@ from backend.devices.models import (
     ObjectDefinition,
     ObjectSpec,
     Observation,
-    Profile,
-    ProfileObservation,
-    ProfileRule,
 )
-from backend.devices.selectors import observation_list
+from backend.devices.patterns import pattern_regex
+from backend.devices.selectors import observation_list, profile_patterns, registration_of
 from backend.devices.services import DEFAULT_AWAKE_SECONDS, awake_effective
 from backend.lwm2m.objects import version_parse
 
 # -- profiles
-
-
-def profile_list() -> QuerySet[Profile]:
-    """All, by name, with `device_count` and `path_count`."""
-    return Profile.objects.annotate(
-        device_count=Count("devices", distinct=True), path_count=Count("observations", distinct=True)
-    ).order_by("name")
-
-
-def profile_get(*, pk: int) -> Profile:
-    """One of them. Raises Profile.DoesNotExist."""
-    return profile_list().get(pk=pk)
-
-
-def rule_list() -> list[ProfileRule]:
-    """In the order in which they are tried."""
-    return list(ProfileRule.objects.select_related("profile"))
 
 
 def rule_matches(*, endpoint: str = "", manufacturer: str = "", model: str = "") -> int:
@@ -46,9 +24,7 @@ def rule_matches(*, endpoint: str = "", manufacturer: str = "", model: str = "")
     devices = Device.objects.all()
     for name, pattern in (("endpoint", endpoint), ("manufacturer", manufacturer), ("model", model)):
         if pattern.strip().strip("*"):
-            parts = {"*": r"[\s\S]*", "?": r"[\s\S]"}
-            text = "".join(parts.get(one) or re.escape(one) for one in pattern.strip())
-            devices = devices.filter(**{f"{name}__iregex": f"^{text}$"})
+            devices = devices.filter(**{f"{name}__iregex": f"^{pattern_regex(pattern.strip())}$"})
     return devices.count()
 
 
@@ -140,10 +116,10 @@ def _by_number(path: str) -> list[int]:
 def device_settings(*, device: Device) -> DeviceSettings:
     """`device` with profile and registration, as `device_get` gives it. Three queries."""
     profile = device.profile
-    patterns = list(ProfileObservation.objects.filter(profile=profile)) if profile is not None else []
+    patterns = profile_patterns(device=device)
     own = {one.path: one for one in DeviceObservation.objects.filter(device=device)}
     real = {one.path: one for one in observation_list(device=device)}
-    registration = getattr(device, "registration", None)
+    registration = registration_of(device)
     absent = (
         "The device does not list this object."
         if registration is not None and registration.ended_at is None

@@ -10,6 +10,7 @@ from django.utils import timezone
 from backend.accounts.models import User
 from backend.commands.models import OPEN, Command, CommandBatch, State
 from backend.commands.services.errors import CommandError
+from backend.commands.services.transitions import commands_hold
 
 
 def _by(by: User | None) -> str:
@@ -68,6 +69,6 @@ def batch_cancel(*, batch_id: int, by: User | None) -> int:
         batch = CommandBatch.objects.get(pk=batch_id)
         commands = Command.objects.filter(batch=batch)
         # held until the end, in the order in which `sync` takes them: none changes its state between the statements
-        list(commands.filter(state__in=OPEN).select_for_update().order_by("id").values_list("id", flat=True))
+        commands_hold(commands.filter(state__in=OPEN))
         at = timezone.now()
         return _cancel_queued(commands, by, at) + _ask_for_sent(commands, by, at)

@@ -85,6 +85,11 @@ def status_words(status: str, message: str = "") -> str:
     return (f"{digits[0]}.{digits[1:]} {words}" if digits else words) + said
 
 
+def refusal(status: str, message: str = "") -> str:
+    """The sentence for a device's refusal."""
+    return f"The device refuses: {status_words(status, message)}"
+
+
 def verdict(record: Record, *, kind: str, attempts: int, expires_at: datetime) -> Verdict:
     """The rule for a request that ended."""
     if record.outcome == "answered":
@@ -117,8 +122,8 @@ def _answered(record: Record) -> Verdict:
     status = str(response.get("status") or "")[:40]
     if response.get("success"):
         return Verdict(State.SUCCEEDED, "", response, status, record.duration_ms)
-    said = status_words(status, str(response.get("errormessage") or "")[:500])
-    return Verdict(State.FAILED, f"The device refuses: {said}", response, status, record.duration_ms)
+    said = refusal(status, str(response.get("errormessage") or "")[:500])
+    return Verdict(State.FAILED, said, response, status, record.duration_ms)
 
 
 def _failed(record: Record, *, kind: str, attempts: int) -> Verdict:

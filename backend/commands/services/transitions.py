@@ -15,6 +15,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from backend.commands.models import HARMLESS, Command, State
 from backend.commands.services.outcomes import Verdict
 from backend.devices.models import Change
+from backend.devices.selectors import registration_of
 
 # ids in one statement: both databases take more, but plans get slow
 _CHUNK = 500
@@ -92,7 +93,7 @@ def commands_claim(*, ids: Sequence[int], journal: str, at: datetime) -> list[Co
     """
     claimed: list[Command] = []
     for part in _parts(ids):
-        _lock(Command.objects.filter(id__in=part))
+        commands_hold(Command.objects.filter(id__in=part))
         in_flight = Command.objects.filter(device=OuterRef("device"), state=State.SENT)
         Command.objects.filter(~Exists(in_flight), id__in=part, state=State.QUEUED, expires_at__gt=at).update(
             state=State.SENT, sent_at=at, attempts=F("attempts") + 1, journal=journal, reason="", not_before=None
@@ -108,7 +109,7 @@ def commands_expire(*, at: datetime) -> list[tuple[int, int]]:
     due = Command.objects.filter(state=State.QUEUED, expires_at__lte=at)
     rows = list(due.order_by("id").values_list("id", "device_id"))
     for part in _parts([id_ for id_, _ in rows]):
-        _lock(Command.objects.filter(id__in=part))
+        commands_hold(Command.objects.filter(id__in=part))
         these = Command.objects.filter(id__in=part, state=State.QUEUED)
         silent = Q(attempts__gt=0)
         these.filter(~silent).update(
@@ -134,7 +135,7 @@ def commands_refuse(*, ids: Iterable[int], reason: str, at: datetime) -> int:
     count = 0
     devices: list[int] = []
     for part in _parts(ids):
-        _lock(Command.objects.filter(id__in=part))
+        commands_hold(Command.objects.filter(id__in=part))
         rows = Command.objects.filter(id__in=part, state=State.QUEUED)
         devices += rows.values_list("device_id", flat=True)
         count += rows.update(state=State.FAILED, ended_at=at, not_before=None, reason=reason)
@@ -207,7 +208,7 @@ def tell_pages(*, device_ids: Iterable[int]) -> None:
     )
 
 
-def _lock(rows: QuerySet[Command]) -> None:
+def commands_hold(rows: QuerySet[Command]) -> None:
     """Takes hold of the rows in the order of ids, as everybody does: else two could wait for each other for ever."""
     if connection.features.has_select_for_update:
         list(rows.select_for_update().order_by("id").values_list("id", flat=True))
@@ -228,8 +229,8 @@ def _final(command: Command, given: Verdict, at: datetime) -> Verdict:
 
 
 def _queue_mode(command: Command) -> bool:
-    registration = getattr(command.device, "registration", None)
-    return registration is not None and bool(registration.queue_mode)
+    registration = registration_of(command.device)
+    return registration is not None and registration.queue_mode
 
 
 def _command_id(request_id: str) -> int | None:

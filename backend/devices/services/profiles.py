@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from backend.devices.models import Device, Profile, ProfileObservation, ProfileRule, default_profile_id
+from backend.devices.patterns import pattern_regex
 from backend.lwm2m.attributes import PERIODS, THRESHOLDS, AttributeInputError, attributes_check
 from backend.lwm2m.paths import PathError, path_ids
 
@@ -213,8 +214,7 @@ def _matcher(pattern: str) -> re.Pattern[str] | None:
     """None for what matches everything."""
     if not pattern:
         return None
-    parts = {"*": ".*", "?": "."}
-    return re.compile("".join(parts.get(one) or re.escape(one) for one in pattern), re.IGNORECASE | re.DOTALL)
+    return re.compile(pattern_regex(pattern), re.IGNORECASE)
 
 
 def profiles_apply_rules(*, device_ids: Collection[int] | None) -> int:

@@ -17,7 +17,7 @@ from backend.ui.commandlog import command_log
 from backend.ui.inputs import arguments_of
 from backend.ui.legend import COMMAND_STATES
 from backend.ui.views.commands import log_rows
-from backend.ui.views.control import person
+from backend.ui.views.common import person
 
 
 def _form(request: HttpRequest, data: QueryDict, *, error: str = "", confirm: bool = False) -> HttpResponse:

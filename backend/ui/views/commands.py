@@ -12,7 +12,8 @@ from backend.commands.services import CommandError, command_cancel, command_crea
 from backend.devices.models import Device
 from backend.ui.commandlog import CommandLog, command_log
 from backend.ui.progress import CommandLine, answer_json, arguments_json, command_line
-from backend.ui.views.control import device_or_404, person, told
+from backend.ui.views.common import device_or_404, person
+from backend.ui.views.control import told
 
 
 class Row(CommandLine):

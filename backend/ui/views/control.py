@@ -6,32 +6,17 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_POST, require_safe
 
-from backend.accounts.models import User
 from backend.accounts.permissions import Permission, require
 from backend.commands.actions import ActionError, action_get
 from backend.commands.models import Command, Kind
 from backend.commands.services import CommandError, command_create
 from backend.devices.models import Device
-from backend.devices.selectors import device_get
 from backend.devices.services import device_observation_clear
 from backend.lwm2m.paths import PathError
 from backend.ui.inputs import arguments_of, attributes_arguments
 from backend.ui.panel import Panel, panel_of
 from backend.ui.progress import command_line
-
-
-def device_or_404(endpoint: str) -> Device:
-    """The device. Raises Http404 with a sentence."""
-    try:
-        return device_get(endpoint=endpoint)
-    except Device.DoesNotExist:
-        raise Http404(f"There is no device with the endpoint name “{endpoint}”.") from None
-
-
-def person(request: HttpRequest) -> User:
-    """Who asks; views that use this are for people who are signed in."""
-    assert isinstance(request.user, User)
-    return request.user
+from backend.ui.views.common import device_or_404, person
 
 
 def _panel(request: HttpRequest, device: Device) -> Panel:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.request import split_domain_port
 from django.shortcuts import render
 from django.urls import reverse
@@ -16,13 +16,13 @@ from django_tables2 import RequestConfig
 from backend.accounts.permissions import Permission, allowed, require
 from backend.commands.actions import ACTIONS
 from backend.commands.selectors import commands_waiting
-from backend.devices.models import Device, Registration
+from backend.devices.models import Device
 from backend.devices.selectors import (
     device_choices,
-    device_get,
     event_list,
     next_expected,
     observation_list,
+    registration_of,
 )
 from backend.ui import selectors
 from backend.ui.filters import DevicesFilter
@@ -30,6 +30,7 @@ from backend.ui.listing import list_state, live_url, rows_url
 from backend.ui.tables import PAGE_SIZES, DevicesTable, devices_csv
 from backend.ui.values import values_page
 from backend.ui.views.commands import log_context
+from backend.ui.views.common import device_or_404
 from backend.ui.views.control import opened
 from backend.ui.views.tabs import settings_tab, trace_tab
 
@@ -85,22 +86,11 @@ def rows_part(request: HttpRequest) -> HttpResponse:
     return render(request, "ui/parts/device_rows.html", {"rows": table.rows})
 
 
-def _device(endpoint: str) -> Device:
-    try:
-        return device_get(endpoint=endpoint)
-    except Device.DoesNotExist:
-        raise Http404(f"There is no device with the endpoint name “{endpoint}”.") from None
-
-
-def _registration(device: Device) -> Registration | None:
-    return getattr(device, "registration", None)
-
-
 def _head(device: Device) -> dict[str, Any]:
     figures = selectors.key_figures(device=device)
     return {
         "device": device,
-        "registration": _registration(device),
+        "registration": registration_of(device),
         "next_expected": next_expected(device),
         "waiting": commands_waiting(device=device),
         "actions": ACTIONS.values(),
@@ -117,7 +107,7 @@ def _values(request: HttpRequest, device: Device) -> dict[str, Any]:
 def _connection(device: Device) -> dict[str, Any]:
     return {
         "device": device,
-        "registration": _registration(device),
+        "registration": registration_of(device),
         "next_expected": next_expected(device),
         "credential": selectors.credential_of(device=device),
         "certificates": selectors.certificate_list(device=device),
@@ -153,7 +143,7 @@ def page_context(request: HttpRequest, device: Device, tab: str) -> dict[str, An
 @require_safe
 def device_page(request: HttpRequest, endpoint: str) -> HttpResponse:
     """One device: `?tab=` one of TABS, and for the chart `&series=PATH&range=SECONDS`."""
-    device = _device(endpoint)
+    device = device_or_404(endpoint)
     tab = request.GET.get("tab", "")
     tab = tab if tab in TABS else "values"
     return render(request, f"ui/device_{tab}.html", page_context(request, device, tab))
@@ -163,18 +153,18 @@ def device_page(request: HttpRequest, endpoint: str) -> HttpResponse:
 @require_safe
 def head_part(request: HttpRequest, endpoint: str) -> HttpResponse:
     """The device page's header."""
-    return render(request, "ui/parts/device_head.html", _head(_device(endpoint)))
+    return render(request, "ui/parts/device_head.html", _head(device_or_404(endpoint)))
 
 
 @require(Permission.VIEW)
 @require_safe
 def values_part(request: HttpRequest, endpoint: str) -> HttpResponse:
     """The device's current values."""
-    return render(request, "ui/parts/device_values.html", _values(request, _device(endpoint)))
+    return render(request, "ui/parts/device_values.html", _values(request, device_or_404(endpoint)))
 
 
 @require(Permission.VIEW)
 @require_safe
 def connection_part(request: HttpRequest, endpoint: str) -> HttpResponse:
     """The device's Connection tab."""
-    return render(request, "ui/parts/device_connection.html", _connection(_device(endpoint)))
+    return render(request, "ui/parts/device_connection.html", _connection(device_or_404(endpoint)))

@@ -11,7 +11,7 @@ from backend.devices.selectors import definition_get, definition_list
 from backend.devices.services import DefinitionError, definition_delete, definition_upload
 from backend.ui.settings_forms import DefinitionForm
 from backend.ui.settings_pages import model_get, model_list
-from backend.ui.views.settings import by
+from backend.ui.views.common import person
 
 
 def _page(
@@ -59,7 +59,7 @@ def model_upload(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _page(request, form=form)
     try:
-        added = definition_upload(xml=form.cleaned_data["file"].read(), by=by(request))
+        added = definition_upload(xml=form.cleaned_data["file"].read(), by=person(request))
     except DefinitionError as error:
         form.add_error("file", str(error))
         return _page(request, form=form)

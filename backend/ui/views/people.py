@@ -20,6 +20,7 @@ from backend.accounts.services import (
     user_set_role,
 )
 from backend.ui.forms import ActiveForm, PersonForm, RoleForm
+from backend.ui.views.common import person
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,6 @@ def _person(pk: int) -> User:
         raise Http404("There is no such person (any more).") from None
 
 
-def _by(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)
-    return request.user
-
-
 @never_cache
 @require(Permission.ADMINISTER)
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -69,7 +65,7 @@ def people(request: HttpRequest) -> HttpResponse:
         return _page(request, form=form)
     try:
         user, secret = user_create(
-            username=form.cleaned_data["username"], role=form.cleaned_data["role"], by=_by(request)
+            username=form.cleaned_data["username"], role=form.cleaned_data["role"], by=person(request)
         )
     except ValidationError as error:
         # the role comes from a list: whatever is wrong is wrong with the name
@@ -89,7 +85,7 @@ def role(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         return _page(request, notice=Notice("Choose one of the roles.", good=False))
     try:
-        user_set_role(user=user, role=form.cleaned_data["role"], by=_by(request))
+        user_set_role(user=user, role=form.cleaned_data["role"], by=person(request))
     except LastAdministratorError as error:
         return _page(request, notice=Notice(str(error), good=False))
     return _page(request, notice=Notice(f"{user.username} is now {user.get_role_display().lower()}."))
@@ -105,7 +101,7 @@ def active(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         return _page(request, notice=Notice("Say whether the person may sign in.", good=False))
     try:
-        user_set_active(user=user, active=form.cleaned_data["active"], by=_by(request))
+        user_set_active(user=user, active=form.cleaned_data["active"], by=person(request))
     except LastAdministratorError as error:
         return _page(request, notice=Notice(str(error), good=False))
     text = f"{user.username} may sign in again." if user.is_active else f"{user.username} is shut out and signed out."
@@ -119,6 +115,6 @@ def active(request: HttpRequest, pk: int) -> HttpResponse:
 def password(request: HttpRequest, pk: int) -> HttpResponse:
     """A new one-time password, shown once."""
     user = _person(pk)
-    secret = user_reset_password(user=user, by=_by(request))
+    secret = user_reset_password(user=user, by=person(request))
     text = f"{user.username} has a new one-time password and is signed out everywhere."
     return _page(request, notice=Notice(text, username=user.username, secret=secret))

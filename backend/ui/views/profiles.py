@@ -9,10 +9,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from backend.accounts.permissions import Permission, require
 from backend.devices.models import Profile
+from backend.devices.selectors import profile_get, profile_list, rule_list
 from backend.devices.services import profile_create, profile_delete, profile_rules_set, profile_update
 from backend.devices.services.profiles import ProfileError, Rule, WantedPath
 from backend.ui.settings_forms import ObservedPathFormSet, ProfileForm, RuleFormSet
-from backend.ui.settings_pages import profile_get, profile_list, rule_list, rule_matches
+from backend.ui.settings_pages import rule_matches
 from backend.ui.views.settings import sentence
 
 PATTERNS = ("endpoint", "manufacturer", "model")
@@ -20,7 +21,7 @@ PATTERNS = ("endpoint", "manufacturer", "model")
 
 def _profile(pk: int) -> Profile:
     try:
-        return profile_get(pk=pk)
+        return profile_get(id=pk)
     except Profile.DoesNotExist:
         raise Http404("There is no such profile (any more).") from None
 

@@ -2,18 +2,16 @@
 
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from backend.accounts.models import User
 from backend.accounts.permissions import Permission, require
 from backend.devices.models import Device
-from backend.devices.selectors import device_get
 from backend.devices.services import device_observation_clear, device_observation_set, profile_assign
 from backend.ui.settings_forms import DeviceObservationForm, DeviceProfileForm
+from backend.ui.views.common import device_or_404, person
 from backend.ui.views.devices import page_context
 from backend.ui.views.tabs import settings_tab
 
@@ -25,24 +23,10 @@ def settings_index(request: HttpRequest) -> HttpResponse:
     return render(request, "ui/settings.html")
 
 
-def by(request: HttpRequest) -> User:
-    """Who asks."""
-    if not isinstance(request.user, User):
-        raise PermissionDenied("Sign in first.")
-    return request.user
-
-
 def sentence(error: Exception) -> str:
     """An error's text as a sentence."""
     text = str(error)
     return text[:1].upper() + text[1:]
-
-
-def _device(endpoint: str) -> Device:
-    try:
-        return device_get(endpoint=endpoint)
-    except Device.DoesNotExist:
-        raise Http404(f"There is no device with the endpoint name “{endpoint}”.") from None
 
 
 def _tab(request: HttpRequest, device: Device, **wrong: Any) -> HttpResponse:
@@ -58,14 +42,14 @@ def _done(device: Device) -> HttpResponse:
 @require_safe
 def settings_part(request: HttpRequest, endpoint: str) -> HttpResponse:
     """The observations of a device's Settings tab, fetched again while it is open."""
-    return render(request, "ui/parts/device_wishes.html", settings_tab(request, _device(endpoint)))
+    return render(request, "ui/parts/device_wishes.html", settings_tab(request, device_or_404(endpoint)))
 
 
 @require(Permission.OPERATE)
 @require_POST
 def device_profile(request: HttpRequest, endpoint: str) -> HttpResponse:
     """Another profile by hand, or (`rules=1`) back to what the rules say."""
-    device = _device(endpoint)
+    device = device_or_404(endpoint)
     if request.POST.get("rules"):
         profile_assign(devices=device, profile=None, by_hand=False)
         return _done(device)
@@ -80,19 +64,19 @@ def device_profile(request: HttpRequest, endpoint: str) -> HttpResponse:
 @require_POST
 def device_observation(request: HttpRequest, endpoint: str) -> HttpResponse:
     """`action` observe (with attributes), remove (not on this device), clear (back to the profile's word)."""
-    device = _device(endpoint)
+    device = device_or_404(endpoint)
     action, path = request.POST.get("action", "observe"), request.POST.get("path", "")
     try:
         if action == "clear":
             device_observation_clear(device=device, path=path)
         elif action == "remove":
-            device_observation_set(device=device, path=path, wanted=False, attributes={}, by=by(request))
+            device_observation_set(device=device, path=path, wanted=False, attributes={}, by=person(request))
         else:
             form = DeviceObservationForm(request.POST)
             if not form.is_valid():
                 return _tab(request, device, observation_form=form)
             device_observation_set(
-                device=device, path=form.cleaned_data["path"], attributes=form.attributes, by=by(request)
+                device=device, path=form.cleaned_data["path"], attributes=form.attributes, by=person(request)
             )
     except ValueError as error:
         return _tab(request, device, observation_form=DeviceObservationForm(request.POST), problem=sentence(error))

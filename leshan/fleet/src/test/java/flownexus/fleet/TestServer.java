@@ -10,10 +10,10 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 
@@ -66,9 +66,10 @@ final class TestServer implements AutoCloseable {
             .load(List.of(Path.of("src/main/resources/objects")));
 
     final InMemorySecurityStore security = new InMemorySecurityStore();
-    final List<Sample> samples = Collections.synchronizedList(new ArrayList<>());
-    final List<Notified> notifications = Collections.synchronizedList(new ArrayList<>());
-    final List<String> events = Collections.synchronizedList(new ArrayList<>());
+    // read while devices go on talking
+    final List<Sample> samples = new CopyOnWriteArrayList<>();
+    final List<Notified> notifications = new CopyOnWriteArrayList<>();
+    final List<String> events = new CopyOnWriteArrayList<>();
     private final List<String> observed;
     private final Map<String, Registration> registrations = new ConcurrentHashMap<>();
     private final LeshanServer server;
