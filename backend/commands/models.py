@@ -26,12 +26,14 @@ class Kind(models.TextChoices):
     WRITE_COMPOSITE = "write_composite", "Write composite"
     OBSERVE_COMPOSITE = "observe_composite", "Observe composite"
     CANCEL_COMPOSITE = "cancel_composite", "Cancel composite observation"
+    # a whole file, block-wise, from the LwM2M server's package store; only firmware updates ask for it
+    WRITE_PACKAGE = "write_package", "Write package"
 
 
 # several paths at once: they have no `path` of their own
 COMPOSITES = frozenset({Kind.READ_COMPOSITE, Kind.WRITE_COMPOSITE, Kind.OBSERVE_COMPOSITE, Kind.CANCEL_COMPOSITE})
 # asking twice does what asking once does: a silent device is asked again
-REPEATABLE = frozenset(set(Kind) - {Kind.EXECUTE, Kind.CREATE, Kind.DELETE})
+REPEATABLE = frozenset(set(Kind) - {Kind.EXECUTE, Kind.CREATE, Kind.DELETE, Kind.WRITE_PACKAGE})
 
 
 # they change nothing on the device
@@ -139,8 +141,16 @@ class Command(models.Model):
                 condition=~Q(state__in=[State.FAILED, State.EXPIRED, State.CANCELLED]) | ~Q(reason=""),
                 name="commands_command_end_has_reason",
             ),
+            # a package transfer takes long: one may be under way beside the one ordinary command
             models.UniqueConstraint(
-                fields=["device"], condition=Q(state=State.SENT), name="commands_command_one_in_flight"
+                fields=["device"],
+                condition=Q(state=State.SENT) & ~Q(kind=Kind.WRITE_PACKAGE),
+                name="commands_command_one_in_flight",
+            ),
+            models.UniqueConstraint(
+                fields=["device"],
+                condition=Q(state=State.SENT, kind=Kind.WRITE_PACKAGE),
+                name="commands_command_one_package",
             ),
         ]
         indexes = [

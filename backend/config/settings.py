@@ -56,10 +56,28 @@ COMMAND_EXPIRY_HOURS = env_int("FLOWNEXUS_COMMAND_EXPIRY_HOURS", default=24, lea
 # seconds that a device may take for its answer, retransmissions included
 REQUEST_SECONDS = env_int("FLOWNEXUS_REQUEST_SECONDS", default=30, least=1, most=240)
 
+# -- firmware
+IMAGES_DIR = DATA_DIR / "images"
+# MiB that an image may have
+FIRMWARE_LIMIT_MIB = env_int("FLOWNEXUS_FIRMWARE_LIMIT_MIB", default=64, least=1, most=1024)
+# refuse images that are not signed by a registered key
+FIRMWARE_SIGNED_ONLY = env_bool("FLOWNEXUS_FIRMWARE_SIGNED_ONLY")
+# seconds without progress after which a transfer counts as stalled
+FIRMWARE_STALL_SECONDS = env_int("FLOWNEXUS_FIRMWARE_STALL_SECONDS", default=180, least=5, most=86400)
+# seconds that a device may take to install an image and come back, beside what its size adds
+FIRMWARE_INSTALL_SECONDS = env_int("FLOWNEXUS_FIRMWARE_INSTALL_SECONDS", default=900, least=5, most=604800)
+# seconds for which the new registration must last before the update counts as a success
+FIRMWARE_HOLD_SECONDS = env_int("FLOWNEXUS_FIRMWARE_HOLD_SECONDS", default=60, least=0, most=86400)
+# transfers of one update, at most
+FIRMWARE_TRANSFERS = env_int("FLOWNEXUS_FIRMWARE_TRANSFERS", default=3, least=1, most=20)
+# days after which an update ends that could not begin, because the device stayed away
+FIRMWARE_GIVE_UP_DAYS = env_int("FLOWNEXUS_FIRMWARE_GIVE_UP_DAYS", default=30, least=1, most=365)
+
 INSTALLED_APPS = [
     "backend.accounts",
     "backend.devices",
     "backend.commands",
+    "backend.firmware",
     "backend.telemetry",
     "backend.pki",
     "backend.sync",

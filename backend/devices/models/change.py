@@ -15,6 +15,7 @@ class Change(models.Model):
         VALUES = "values", "Values"
         STATUS = "status", "Status"
         COMMANDS = "commands", "Commands"
+        FIRMWARE = "firmware", "Firmware"
         SERVER = "server", "Server"
 
     # a plain number: the feed must not slow down deleting a device
