@@ -1,10 +1,13 @@
 package flownexus.fleet;
 
+import java.net.InetSocketAddress;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
 import java.util.concurrent.RejectedExecutionException;
@@ -57,6 +60,7 @@ final class Device implements NotificationTap {
     private final ActuatorInstance light;
     private final ActuatorInstance actuator;
     private final ConnectivityInstance connectivity;
+    private final Firmware firmware;
 
     private final DeviceEndpoints endpoints;
     private final LeshanClient client;
@@ -87,8 +91,10 @@ final class Device implements NotificationTap {
         temperature = new SensorInstance("Cel", -40, 85, settings.counted() ? 0 : climate.temperature(now), now,
                 counters, this::later);
         humidity = new SensorInstance("%RH", 0, 100, climate.humidity(now), now, counters, this::later);
-        device = new DeviceInstance(String.format("SIM-%06d", number), !sleeper, battery, clock, random, counters,
-                new Actions());
+        DeviceFaults faults = new DeviceFaults(endpoint, settings.faults(), counters.operations);
+        firmware = new Firmware(endpoint, settings.firmware(), faults, counters, new Host());
+        device = new DeviceInstance(String.format("SIM-%06d", number), !sleeper, battery, clock, random,
+                firmware::version, counters, new Actions());
         account = new ServerInstance(SHORT_SERVER_ID, settings.lifetime().toSeconds(), counters, new AccountActions());
         light = new ActuatorInstance(ActuatorInstance.COLOUR, counters, this::later);
         actuator = new ActuatorInstance(ActuatorInstance.MULTI_STATE, counters, this::later);
@@ -97,15 +103,16 @@ final class Device implements NotificationTap {
         notifier = new ValueNotifier(this::nextValue, new NotificationEnds(), counters, settings.counted(),
                 settings.transmitWait().plus(settings.handshakeWait()).plusSeconds(10));
         cycle = sleeper ? new SleepCycle(threads.timers(), settings.awake(), settings.sleep(), radio,
-                () -> machine.isRegistered() && !sender.isBusy() && !machine.isBusy(),
+                () -> machine.isRegistered() && !sender.isBusy() && !machine.isBusy() && !firmware.isBusy(),
                 () -> LOG.debug("{}: asleep", endpoint), this::awoke) : null;
         int port = settings.firstPort() == 0 ? 0 : settings.firstPort() + number - 1;
+        RequestGate gate = new RequestGate(faults, this, this::later, new Victim());
         endpoints = new DeviceEndpoints(threads, context.configuration(), radio, port, new Traffic(),
-                new RequestGate(endpoint, settings.faults(), this, counters.operations, this::later, new Victim()));
+                new TappedTranslator(gate, firmware, this::later));
         List<LwM2mObjectEnabler> objects = new ArrayList<>(List.of(object(context, 0, "1.1", security(credentials)),
                 object(context, 1, "1.1", account),
                 object(context, 3, "1.1", device), object(context, 4, "1.1", connectivity),
-                object(context, 5, "1.0", new FirmwareInstance(counters)),
+                object(context, 5, settings.firmware().objectVersion(), firmware.instances()),
                 object(context, 6, "1.0", new LocationInstance(now, random, counters)),
                 object(context, 3303, "1.1", temperature), object(context, 3304, "1.1", humidity),
                 object(context, 3306, "1.1", actuator), object(context, 3311, "1.0", light)));
@@ -116,8 +123,8 @@ final class Device implements NotificationTap {
     }
 
     private static LwM2mObjectEnabler object(FleetContext context, int id, String version,
-            LwM2mInstanceEnabler instance) {
-        return FixedObject.of(context.models().nearest(id, version), instance);
+            LwM2mInstanceEnabler... instances) {
+        return FixedObject.of(context.models().nearest(id, version), instances);
     }
 
     private Security security(Credentials credentials) {
@@ -302,6 +309,7 @@ final class Device implements NotificationTap {
             actuator.factorySettings();
             temperature.factoryReset();
             humidity.factoryReset();
+            firmware.restarted();
         } else {
             loseMemory();
         }
@@ -323,6 +331,7 @@ final class Device implements NotificationTap {
         actuator.restarted();
         temperature.resetMinMax();
         humidity.resetMinMax();
+        firmware.restarted();
     }
 
     /** Ends the device's own activity. @return done when the server knows, or need not know */
@@ -349,8 +358,9 @@ final class Device implements NotificationTap {
         return notifier.isQuiet() && !sender.isBusy();
     }
 
-    /** Frees the socket. */
+    /** Frees the sockets. */
     void destroy() {
+        firmware.destroy();
         client.destroy(false);
     }
 
@@ -385,6 +395,11 @@ final class Device implements NotificationTap {
         return counters;
     }
 
+    /** What happened to each instance of object 5. */
+    List<Map<String, Object>> firmware() {
+        return firmware.figures();
+    }
+
     private final class Registration implements RegistrationMachine.Listener {
         @Override
         public void registering() {
@@ -407,6 +422,7 @@ final class Device implements NotificationTap {
             if (settings.send()) {
                 flush();
             }
+            firmware.registered();
         }
 
         @Override
@@ -496,6 +512,31 @@ final class Device implements NotificationTap {
         }
     }
 
+    private final class Host implements FirmwareInstance.Host {
+        @Override
+        public void later(Runnable task, Duration pause) {
+            Device.this.later(task, pause);
+        }
+
+        @Override
+        public PackageDownload download(URI from, PackageDownload.Receiver receiver) {
+            InetSocketAddress address = DeviceEndpoints.address(from);
+            Radio own = new Radio(threads.radios(), threads.air(), settings.roundTrip().dividedBy(2));
+            return new PackageDownload(endpoints.line(from, own), Device.this::later,
+                    () -> PackageDownload.request(from, address), settings.firmware().blockSize(), receiver);
+        }
+
+        @Override
+        public void reboot() {
+            restart(false);
+        }
+
+        @Override
+        public void vanish(Duration absence) {
+            new Victim().vanish(absence);
+        }
+    }
+
     private final class Victim implements RequestGate.Victim {
         @Override
         public void vanish(Duration absence) {
@@ -538,6 +579,9 @@ final class Device implements NotificationTap {
 
         @Override
         public void receiveRequest(Request request) {
+            if (firmware.loses(request)) {
+                request.setCanceled(true);
+            }
             seen();
         }
 

@@ -1,7 +1,9 @@
 package flownexus.fleet;
 
+import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.URI;
 import java.net.UnknownHostException;
 import java.security.cert.Certificate;
 import java.security.cert.CertificateException;
@@ -10,6 +12,7 @@ import java.util.List;
 
 import org.eclipse.californium.core.CoapResource;
 import org.eclipse.californium.core.CoapServer;
+import org.eclipse.californium.core.config.CoapConfig;
 import org.eclipse.californium.core.network.CoapEndpoint;
 import org.eclipse.californium.core.network.Endpoint;
 import org.eclipse.californium.core.network.interceptors.MessageInterceptor;
@@ -54,25 +57,28 @@ final class DeviceEndpoints implements LwM2mClientEndpointsProvider {
     private final TappedTranslator translator;
     private final IdentityHandlerProvider identities = new IdentityHandlerProvider();
 
+    private volatile ServerInfo account;
     private LwM2mObjectTree tree;
     private CoapServer coapServer;
     private volatile LwM2mServer server;
     private volatile CaliforniumClientEndpoint endpoint;
+    private volatile ClientEndpointToolbox toolbox;
     private boolean started;
 
     DeviceEndpoints(SharedThreads threads, Configuration configuration, Radio radio, int localPort,
-            MessageInterceptor interceptor, RequestGate gate) {
+            MessageInterceptor interceptor, TappedTranslator translator) {
         this.threads = threads;
         this.configuration = configuration;
         this.radio = radio;
         this.localPort = localPort;
         this.interceptor = interceptor;
-        this.translator = new TappedTranslator(gate);
+        this.translator = translator;
     }
 
     @Override
     public void init(LwM2mObjectTree objectTree, DownlinkRequestReceiver receiver, NotificationManager notifications,
-            ClientEndpointToolbox toolbox) {
+            ClientEndpointToolbox endpointToolbox) {
+        toolbox = endpointToolbox;
         tree = objectTree;
         // one endpoint, one server: DTLS has proved who it is; on plain CoAP only its address can tell
         ServerIdentityExtractor extractor = (exchange, peer) -> {
@@ -105,8 +111,10 @@ final class DeviceEndpoints implements LwM2mClientEndpointsProvider {
 
     @Override
     public synchronized LwM2mServer createEndpoint(ServerInfo info, boolean clientInitiatedOnly,
-            List<Certificate> trustStore, ClientEndpointToolbox toolbox) {
-        CaliforniumClientEndpointFactory factory = info.isSecure() ? new SecuredFactory() : new PlainFactory();
+            List<Certificate> trustStore, ClientEndpointToolbox endpointToolbox) {
+        toolbox = endpointToolbox;
+        CaliforniumClientEndpointFactory factory = info.isSecure() ? new SecuredFactory(radio, localPort)
+                : new PlainFactory(radio, localPort);
         CoapEndpoint coapEndpoint = factory.createCoapEndpoint(new InetSocketAddress(0).getAddress(), configuration,
                 info, clientInitiatedOnly, trustStore, toolbox);
         if (coapEndpoint == null) {
@@ -114,6 +122,7 @@ final class DeviceEndpoints implements LwM2mClientEndpointsProvider {
         }
         coapEndpoint.addInterceptor(interceptor);
         identities.addIdentityHandler(coapEndpoint, factory.createIdentityHandler());
+        account = info;
         server = new LwM2mServer(peer(info), info.serverId, info.serverUri);
         endpoint = new CaliforniumClientEndpoint(factory.getProtocol(), factory.getEndpointDescription(), coapEndpoint,
                 translator, toolbox, identities.getIdentityHandler(coapEndpoint),
@@ -138,9 +147,92 @@ final class DeviceEndpoints implements LwM2mClientEndpointsProvider {
 
     @Override
     public Collection<LwM2mServer> createEndpoints(Collection<? extends ServerInfo> infos, boolean clientInitiatedOnly,
-            List<Certificate> trustStore, ClientEndpointToolbox toolbox) {
+            List<Certificate> trustStore, ClientEndpointToolbox endpointToolbox) {
         ServerInfo only = infos.iterator().next();
-        return List.of(createEndpoint(only, clientInitiatedOnly, trustStore, toolbox));
+        return List.of(createEndpoint(only, clientInitiatedOnly, trustStore, endpointToolbox));
+    }
+
+    /**
+     * A second connection, with the credentials of the first, for a package; it leaves block-wise transfer to its user.
+     *
+     * @throws IllegalArgumentException there are no credentials for it, or the host is unknown
+     */
+    PackageDownload.Line line(URI uri, Radio ownRadio) {
+        ServerInfo own = account(uri);
+        CaliforniumClientEndpointFactory factory = own.isSecure() ? new SecuredFactory(ownRadio, 0)
+                : new PlainFactory(ownRadio, 0);
+        return new Line(factory, own, ownRadio);
+    }
+
+    /** Where a package is to be had, resolved. @throws IllegalArgumentException the host is unknown */
+    static InetSocketAddress address(URI uri) {
+        InetSocketAddress address = ServerInfo.getAddress(uri);
+        if (address.isUnresolved()) {
+            throw new IllegalArgumentException("the host " + uri.getHost() + " is unknown");
+        }
+        return address;
+    }
+
+    private ServerInfo account(URI uri) {
+        ServerInfo known = account;
+        boolean secured = "coaps".equals(uri.getScheme());
+        if (secured && !known.isSecure()) {
+            throw new IllegalArgumentException("there are no credentials for coaps");
+        }
+        // the certificate names the server as this device knows it, not the address that a URI may hold
+        boolean same = address(uri).getAddress().equals(known.getAddress().getAddress());
+        ServerInfo own = new ServerInfo();
+        own.serverId = known.serverId;
+        own.serverUri = URI.create(uri.getScheme() + "://" + (same ? known.serverUri : uri).getHost() + ":"
+                + address(uri).getPort());
+        own.secureMode = secured ? known.secureMode : SecurityMode.NO_SEC;
+        own.certificateUsage = known.certificateUsage;
+        own.pskId = known.pskId;
+        own.pskKey = known.pskKey;
+        own.clientCertificates = known.clientCertificates;
+        own.serverCertificate = known.serverCertificate;
+        own.privateKey = known.privateKey;
+        own.sni = known.sni;
+        return own;
+    }
+
+    private final class Line implements PackageDownload.Line {
+
+        private final CaliforniumClientEndpointFactory factory;
+        private final ServerInfo info;
+        private final Radio ownRadio;
+        private volatile CoapEndpoint opened;
+
+        Line(CaliforniumClientEndpointFactory factory, ServerInfo info, Radio ownRadio) {
+            this.factory = factory;
+            this.info = info;
+            this.ownRadio = ownRadio;
+        }
+
+        @Override
+        public Endpoint open() throws IOException {
+            Configuration single = new Configuration(configuration);
+            single.set(CoapConfig.MAX_RESOURCE_BODY_SIZE, 0);
+            CoapEndpoint made = factory.createCoapEndpoint(new InetSocketAddress(0).getAddress(), single, info, true,
+                    null, toolbox);
+            made.setExecutor(threads.protocol());
+            made.start();
+            opened = made;
+            return made;
+        }
+
+        @Override
+        public void mute() {
+            ownRadio.set(false);
+        }
+
+        @Override
+        public void close() {
+            CoapEndpoint made = opened;
+            if (made != null) {
+                made.destroy();
+            }
+        }
     }
 
     /** Ends every observation, without a word to the server. */
@@ -204,20 +296,51 @@ final class DeviceEndpoints implements LwM2mClientEndpointsProvider {
     }
 
     private final class PlainFactory extends CoapClientEndpointFactory {
+
+        private final Radio used;
+        private final int port;
+
+        PlainFactory(Radio used, int port) {
+            this.used = used;
+            this.port = port;
+        }
+
+        @Override
+        protected CoapEndpoint.Builder createEndpointBuilder(InetSocketAddress address, ServerInfo info,
+                Configuration coapConfig, ClientEndpointToolbox tools) {
+            return super.createEndpointBuilder(address, info, coapConfig, tools)
+                    .setCoapStackFactory(PackageStack.FACTORY);
+        }
+
         @Override
         protected Connector createConnector(InetSocketAddress address, Configuration coapConfig) {
-            return new RadioUdpConnector(new InetSocketAddress(address.getAddress(), localPort), radio);
+            return new RadioUdpConnector(new InetSocketAddress(address.getAddress(), port), used);
         }
     }
 
     private final class SecuredFactory extends CoapsClientEndpointFactory {
+
+        private final Radio used;
+        private final int port;
+
+        SecuredFactory(Radio used, int port) {
+            this.used = used;
+            this.port = port;
+        }
+
+        @Override
+        protected CoapEndpoint.Builder createEndpointBuilder(DtlsConnectorConfig dtlsConfig, Configuration coapConfig,
+                ClientEndpointToolbox tools) {
+            return super.createEndpointBuilder(dtlsConfig, coapConfig, tools)
+                    .setCoapStackFactory(PackageStack.FACTORY);
+        }
 
         @Override
         protected DtlsConnectorConfig.Builder createEffectiveDtlsConnectorConfigBuilder(InetSocketAddress address,
                 ServerInfo info, DtlsConnectorConfig.Builder root, Configuration coapConfig,
                 boolean clientInitiatedOnly, List<Certificate> trustStore) {
             DtlsConnectorConfig.Builder builder = super.createEffectiveDtlsConnectorConfigBuilder(
-                    new InetSocketAddress(address.getAddress(), localPort), info, root, coapConfig,
+                    new InetSocketAddress(address.getAddress(), port), info, root, coapConfig,
                     clientInitiatedOnly, trustStore);
             if (info.secureMode == SecurityMode.X509) {
                 builder.setCertificateVerifier(new LwM2mCertificateVerifier(
@@ -244,7 +367,7 @@ final class DeviceEndpoints implements LwM2mClientEndpointsProvider {
 
         @Override
         protected Connector createSecuredConnector(DtlsConnectorConfig dtlsConfig) {
-            RadioDtlsConnector connector = new RadioDtlsConnector(dtlsConfig, radio);
+            RadioDtlsConnector connector = new RadioDtlsConnector(dtlsConfig, used);
             connector.setExecutor(threads.protocol());
             return connector;
         }

@@ -5,6 +5,7 @@ import java.time.ZoneId;
 import java.time.ZoneOffset;
 import java.util.Date;
 import java.util.Map;
+import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 
 import org.eclipse.leshan.core.model.ResourceModel.Type;
@@ -25,7 +26,7 @@ final class DeviceInstance extends SimulatedInstance {
         void later(Runnable task);
     }
 
-    static final String FIRMWARE_VERSION = "1.0.0";
+    private static final String SOFTWARE_VERSION = "1.0.0";
     private static final int MEMORY_TOTAL = 256;
     private static final int INTERNAL_BATTERY = 1;
     private static final int USB = 5;
@@ -42,14 +43,14 @@ final class DeviceInstance extends SimulatedInstance {
     private String timezone = "UTC";
 
     DeviceInstance(String serial, boolean mainsPowered, Battery battery, DeviceClock clock, RandomGenerator random,
-            Counters counters, Actions actions) {
+            Supplier<String> firmwareVersion, Counters counters, Actions actions) {
         super(0, counters);
         this.battery = battery;
         this.random = random;
         reads(0, () -> ReadResponse.success(0, "FlowNexus"));
         reads(1, () -> ReadResponse.success(1, "Simulated Sensor"));
         reads(2, () -> ReadResponse.success(2, serial));
-        reads(3, () -> ReadResponse.success(3, FIRMWARE_VERSION));
+        reads(3, () -> ReadResponse.success(3, firmwareVersion.get()));
         executes(4, () -> {
             counters.reboots.incrementAndGet();
             actions.reboot();
@@ -107,7 +108,7 @@ final class DeviceInstance extends SimulatedInstance {
         reads(16, () -> ReadResponse.success(16, "U"));
         reads(17, () -> ReadResponse.success(17, "simulated sensor"));
         reads(18, () -> ReadResponse.success(18, "1.0"));
-        reads(19, () -> ReadResponse.success(19, FIRMWARE_VERSION));
+        reads(19, () -> ReadResponse.success(19, SOFTWARE_VERSION));
         // 0 normal, 1 charging, 4 low battery
         reads(20, () -> ReadResponse.success(20, battery.level() < 20 ? 4 : mainsPowered ? 1 : 0));
         reads(21, () -> ReadResponse.success(21, MEMORY_TOTAL));

@@ -13,13 +13,17 @@ import org.eclipse.californium.core.coap.CoAP.ResponseCode;
 /**
  * A misbehaviour on demand.
  *
- * @param endpoint of the one device that misbehaves; null for all
+ * @param endpoint of the devices that misbehave, {@code *} and {@code ?} stand for any characters and any one; null for
+ *        all
  * @param path without a slash at the end; everything below is meant too, and "" is everything
  * @param operation null for all
+ * @param bytes of a package after which it happens; 0 for kinds without
  * @param seconds of the delay or the absence; unused by kinds that have neither
+ * @param text the version of {@link Kind#OTHER_VERSION}; else ""
  * @param times how often a device does so; 0 for ever
  */
-record Fault(String endpoint, String path, Operation operation, Kind kind, Duration seconds, int times) {
+record Fault(String endpoint, String path, Operation operation, Kind kind, long bytes, Duration seconds, String text,
+        int times) {
 
     /** What a request asks for. */
     enum Operation {
@@ -31,40 +35,114 @@ record Fault(String endpoint, String path, Operation operation, Kind kind, Durat
         }
     }
 
+    /** When a fault is looked for. All but the first are those of a firmware object. */
+    enum Stage {
+        REQUEST,
+        /** A package begins to come in, whichever way. */
+        DELIVERY,
+        /** As before, for faults that go with others. */
+        PACE,
+        /** The update is to be executed: does the request come in, does the answer get out? */
+        EXECUTION,
+        /** It was executed. */
+        INSTALLATION
+    }
+
+    /** What follows a kind. */
+    private enum Argument {
+        NONE, SECONDS, BYTES, BYTES_AND_SECONDS, TEXT
+    }
+
     /** How the device misbehaves. */
     enum Kind {
         BAD_REQUEST(ResponseCode.BAD_REQUEST), UNAUTHORIZED(ResponseCode.UNAUTHORIZED), NOT_FOUND(
                 ResponseCode.NOT_FOUND), METHOD_NOT_ALLOWED(ResponseCode.METHOD_NOT_ALLOWED), INTERNAL_ERROR(
                         ResponseCode.INTERNAL_SERVER_ERROR),
         /** Neither acknowledged nor answered nor done. */
-        SILENT,
+        SILENT(Stage.REQUEST),
         /** Acknowledged, but neither done nor answered. */
-        ACK_THEN_SILENT,
+        ACK_THEN_SILENT(Stage.REQUEST),
         /** Acknowledged and done at once, answered later. */
-        LATE("1"),
+        LATE(Stage.REQUEST, Argument.SECONDS, "1"),
         /** Gone without an answer, nothing done; back with a new registration. */
-        DIE("5"),
+        DIE(Stage.REQUEST, Argument.SECONDS, "5"),
         /** Registers anew at once; the request is done and answered later. */
-        REREGISTER("0.5"),
+        REREGISTER(Stage.REQUEST, Argument.SECONDS, "0.5"),
         /** Done, but neither acknowledged nor answered. */
-        EXECUTE_THEN_SILENT;
+        EXECUTE_THEN_SILENT(Stage.REQUEST),
 
+        /** The package is complete, but its check fails: Update Result 5. */
+        INTEGRITY(Stage.DELIVERY),
+        /** No flash memory for the package: 4.13 to the first block, Result 2. */
+        NO_SPACE(Stage.DELIVERY),
+        /** Out of RAM in the middle: 5.00 to the second block, Result 3. */
+        NO_MEMORY(Stage.DELIVERY),
+        /** The package is complete, but of an unknown type: Result 6. */
+        UNSUPPORTED(Stage.DELIVERY),
+        /** Pull: the URI is of no use, Result 7. */
+        URI(Stage.DELIVERY),
+        /** Pull: its scheme is not supported, Result 9. */
+        PROTOCOL(Stage.DELIVERY),
+        /** Radio gone at that byte; back with a new registration, State 0 and Result 4. */
+        LOST(Stage.DELIVERY, Argument.BYTES_AND_SECONDS, "5"),
+        /** From that byte on no block is answered, or asked for; 0 seconds: until the fault is taken away. */
+        SILENT_AT(Stage.DELIVERY, Argument.BYTES_AND_SECONDS, "0"),
+        /** The package is complete, but State stays 1. */
+        HANG_1(Stage.DELIVERY),
+        /** So long for each block. */
+        SLOW(Stage.PACE, Argument.SECONDS, "0.1"),
+
+        /** The execute never arrives. */
+        EXECUTE_LOST(Stage.EXECUTION),
+        /** The execute's answer never leaves; the device installs. */
+        EXECUTE_MUTE(Stage.EXECUTION),
+
+        /** Answered, but nothing happens: State stays 2. */
+        HANG_2(Stage.INSTALLATION),
+        /** State 3 for ever. */
+        HANG_3(Stage.INSTALLATION),
+        /** Result 8, State 0, no reboot. */
+        INSTALL_FAILED(Stage.INSTALLATION),
+        /** Result 8, State 2, no reboot. */
+        INSTALL_FAILED_2(Stage.INSTALLATION),
+        /** Reboot and Result 1, but the version is what it was. */
+        CONSTANT_VERSION(Stage.INSTALLATION),
+        /** Reboot with the old version, State 0 and Result 0. */
+        NO_CHANGE(Stage.INSTALLATION),
+        /** Success; so long after the new registration another reboot with the old version, Result as before. */
+        ROLLBACK(Stage.INSTALLATION, Argument.SECONDS, "5"),
+        /** Success with a version that nobody asked for. */
+        OTHER_VERSION(Stage.INSTALLATION, Argument.TEXT, null),
+        /** Somebody at the device says no: State 0, Result 10. */
+        CANCELLED(Stage.INSTALLATION),
+        /** Somebody at the device says later: State 2, Result 11. */
+        DEFERRED(Stage.INSTALLATION);
+
+        private final Stage stage;
         private final ResponseCode code;
-        private final String seconds;
-
-        Kind() {
-            code = null;
-            seconds = null;
-        }
+        private final Argument argument;
+        private final String standard;
 
         Kind(ResponseCode code) {
+            stage = Stage.REQUEST;
             this.code = code;
-            seconds = null;
+            argument = Argument.NONE;
+            standard = null;
         }
 
-        Kind(String seconds) {
+        Kind(Stage stage) {
+            this(stage, Argument.NONE, null);
+        }
+
+        Kind(Stage stage, Argument argument, String standard) {
+            this.stage = stage;
             code = null;
-            this.seconds = seconds;
+            this.argument = argument;
+            this.standard = standard;
+        }
+
+        Stage stage() {
+            return stage;
         }
 
         /** The answer; null for kinds that are not an answer. */
@@ -72,38 +150,82 @@ record Fault(String endpoint, String path, Operation operation, Kind kind, Durat
             return code;
         }
 
+        /** As users write it: {@code silent@BYTES} is told from {@code silent} by its bytes. */
         @Override
         public String toString() {
-            return name().toLowerCase(Locale.ROOT);
+            String name = this == SILENT_AT ? "silent" : name().toLowerCase(Locale.ROOT);
+            return stage == Stage.REQUEST ? name : name.replace('_', '-');
         }
     }
 
-    private static final Pattern FORM = Pattern.compile(
-            "(?:(?<endpoint>.+):)?(?<path>/|(?:/\\d{1,5}){1,4})(?:@(?<operation>[a-z]+))?=(?<kind>[a-z_]+)"
-                    + "(?::(?<seconds>\\d{1,7}(?:\\.\\d{1,3})?))?(?:\\*(?<times>[1-9]\\d{0,6}))?");
+    private static final String FORM = "[ENDPOINT:]PATH[@OPERATION]=KIND[@BYTES][:SECONDS][*TIMES], as in "
+            + "sim-3:/3/0/4=late:2*1";
+    private static final Pattern PATTERN = Pattern.compile(
+            "(?:(?<endpoint>.+):)?(?<path>/|(?:/\\d{1,5}){1,4})(?:@(?<operation>[a-z]+))?=(?<kind>[a-z0-9_-]+)"
+                    + "(?:@(?<bytes>\\d{1,10}))?(?::(?<argument>[^*]+))?(?:\\*(?<times>[1-9]\\d{0,6}))?");
+    private static final Pattern SECONDS = Pattern.compile("\\d{1,7}(?:\\.\\d{1,3})?");
+    private static final Pattern FIRMWARE = Pattern.compile("/|/5(?:/\\d+)?");
 
     /** @throws IllegalArgumentException with one line that says what is wrong */
     static Fault parse(String text) {
-        Matcher matcher = FORM.matcher(text);
+        Matcher matcher = PATTERN.matcher(text);
         if (!matcher.matches()) {
-            throw new IllegalArgumentException("'" + text
-                    + "' is not [ENDPOINT:]PATH[@OPERATION]=KIND[:SECONDS][*TIMES], as in sim-3:/3/0/4=late:2*1");
+            throw new IllegalArgumentException("'" + text + "' is not " + FORM);
         }
         String path = matcher.group("path");
-        Kind kind = value(Kind.values(), matcher.group("kind"), "kind");
-        String seconds = matcher.group("seconds");
-        if (seconds != null && kind.seconds == null) {
-            throw new IllegalArgumentException("'" + text + "': " + kind + " takes no seconds");
-        }
-        String effective = seconds == null ? kind.seconds : seconds;
+        String operation = matcher.group("operation");
+        String bytes = matcher.group("bytes");
         String times = matcher.group("times");
+        Kind kind = kind(matcher.group("kind"), bytes != null);
+        boolean counted = kind.argument == Argument.BYTES || kind.argument == Argument.BYTES_AND_SECONDS;
+        if (counted && bytes == null || !counted && bytes != null) {
+            throw new IllegalArgumentException("'" + text + "': " + kind
+                    + (counted ? " needs the number of bytes, as in " + kind + "@4096" : " takes no bytes"));
+        }
+        if (kind.stage != Stage.REQUEST && (operation != null || !FIRMWARE.matcher(path).matches())) {
+            throw new IllegalArgumentException("'" + text + "': " + kind
+                    + " is a fault of firmware, its path is /5 or /5/INSTANCE without an operation");
+        }
+        String argument = matcher.group("argument");
         return new Fault(matcher.group("endpoint"), "/".equals(path) ? "" : path,
-                matcher.group("operation") == null ? null
-                        : value(Operation.values(), matcher.group("operation"), "operation"),
-                kind,
-                effective == null ? Duration.ZERO
-                        : Duration.ofMillis(new BigDecimal(effective).movePointRight(3).longValue()),
+                operation == null ? null : value(Operation.values(), operation, "operation"), kind,
+                bytes == null ? 0 : Long.parseLong(bytes), seconds(text, kind, argument), version(text, kind, argument),
                 times == null ? 0 : Integer.parseInt(times));
+    }
+
+    /** Underscores and hyphens are the same: nobody remembers which it was. */
+    private static Kind kind(String name, boolean counted) {
+        String plain = name.replace('-', '_');
+        for (Kind kind : Kind.values()) {
+            if (kind.toString().replace('-', '_').equals(plain) && (kind != Kind.SILENT || !counted)) {
+                return kind;
+            }
+        }
+        return value(Kind.values(), name, "kind");
+    }
+
+    private static Duration seconds(String text, Kind kind, String argument) {
+        if (kind.argument == Argument.TEXT) {
+            return Duration.ZERO;
+        }
+        boolean timed = kind.argument == Argument.SECONDS || kind.argument == Argument.BYTES_AND_SECONDS;
+        if (argument != null && (!timed || !SECONDS.matcher(argument).matches())) {
+            throw new IllegalArgumentException("'" + text + "': " + kind
+                    + (timed ? ":" + argument + " is not a number of seconds" : " takes no seconds"));
+        }
+        String effective = argument == null ? kind.standard : argument;
+        return effective == null ? Duration.ZERO
+                : Duration.ofMillis(new BigDecimal(effective).movePointRight(3).longValue());
+    }
+
+    private static String version(String text, Kind kind, String argument) {
+        if (kind.argument != Argument.TEXT) {
+            return "";
+        }
+        if (argument == null) {
+            throw new IllegalArgumentException("'" + text + "': " + kind + " needs a text, as in " + kind + ":9.9.9");
+        }
+        return argument;
     }
 
     private static <T> T value(T[] values, String name, String what) {
@@ -113,12 +235,25 @@ record Fault(String endpoint, String path, Operation operation, Kind kind, Durat
             }
         }
         throw new IllegalArgumentException("'" + name + "' is no " + what + ": "
-                + Arrays.stream(values).map(Object::toString).collect(Collectors.joining(", ")));
+                + Arrays.stream(values).map(Object::toString).distinct().collect(Collectors.joining(", ")));
     }
 
     /** @param requested as in a request, with a leading slash; "/" for a composite one */
     boolean concerns(String device, String requested, Operation wanted) {
-        return (endpoint == null || endpoint.equals(device)) && (operation == null || operation == wanted)
+        return concerns(device) && (operation == null || operation == wanted)
                 && (path.isEmpty() || requested.equals(path) || requested.startsWith(path + "/"));
+    }
+
+    private boolean concerns(String device) {
+        return endpoint == null || endpoint.equals(device) || fits(endpoint, device);
+    }
+
+    /** Whether a name is as a pattern with {@code *} and {@code ?} wants it. */
+    private static boolean fits(String pattern, String name) {
+        StringBuilder regex = new StringBuilder();
+        for (char c : pattern.toCharArray()) {
+            regex.append(c == '*' ? ".*" : c == '?' ? "." : Pattern.quote(String.valueOf(c)));
+        }
+        return name.matches(regex.toString());
     }
 }

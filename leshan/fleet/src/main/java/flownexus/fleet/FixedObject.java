@@ -23,11 +23,14 @@ final class FixedObject extends ObjectEnabler {
         }, ContentFormat.DEFAULT);
     }
 
-    static FixedObject of(ObjectModel model, LwM2mInstanceEnabler instance) {
-        instance.setId(0);
-        instance.setModel(model);
+    /** @param enablers instance 0, 1, ... */
+    static FixedObject of(ObjectModel model, LwM2mInstanceEnabler... enablers) {
         Map<Integer, LwM2mInstanceEnabler> instances = new TreeMap<>();
-        instances.put(0, instance);
+        for (LwM2mInstanceEnabler instance : enablers) {
+            instance.setId(instances.size());
+            instance.setModel(model);
+            instances.put(instance.getId(), instance);
+        }
         return new FixedObject(model, instances);
     }
 

@@ -29,8 +29,10 @@ final class Fleet implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(Fleet.class);
 
-    /** Largest firmware package that a device would take; Californium's own limit is 8 KiB. */
+    /** Largest body but for firmware packages, which have no limit; Californium's own is 8 KiB. */
     private static final int MAX_BODY = 16 * 1024 * 1024;
+    /** How many of the server's last messages a device recognises when they come again. */
+    private static final int REMEMBERED = 64;
     private static final int BLOCK = 1024;
 
     private final Settings settings;
@@ -80,6 +82,9 @@ final class Fleet implements AutoCloseable {
         configuration.set(CoapConfig.MAX_RETRANSMIT, settings.maxRetransmit());
         configuration.set(CoapConfig.MAX_RESOURCE_BODY_SIZE, MAX_BODY);
         configuration.set(CoapConfig.PREFERRED_BLOCK_SIZE, BLOCK);
+        // each block of a package would else be kept for minutes, in case it comes again
+        configuration.set(CoapConfig.DEDUPLICATOR, CoapConfig.DEDUPLICATOR_PEERS_MARK_AND_SWEEP);
+        configuration.set(CoapConfig.PEERS_MARK_AND_SWEEP_MESSAGES, REMEMBERED);
         configuration.set(DtlsConfig.DTLS_RETRANSMISSION_TIMEOUT, (int) settings.dtlsTimeout().toMillis(),
                 TimeUnit.MILLISECONDS);
         configuration.set(DtlsConfig.DTLS_MAX_RETRANSMISSIONS, settings.dtlsMaxRetransmissions());

@@ -28,7 +28,7 @@ import picocli.CommandLine.Option;
 /** The command line of the simulated fleet. */
 @Command(name = "flownexus-fleet", sortOptions = false, usageHelpWidth = 100, description = {
         "Simulates LwM2M devices, many in one process.",
-        "Each has the objects Server (1), Device (3), Connectivity (4), Firmware Update (5, idle), Location (6), "
+        "Each has the objects Server (1), Device (3), Connectivity (4), Firmware Update (5), Location (6), "
                 + "Temperature (3303), Humidity (3304), Actuation (3306) and Light Control (3311). Durations are in seconds, with decimals." })
 public final class Main implements Callable<Integer> {
 
@@ -144,15 +144,53 @@ public final class Main implements Callable<Integer> {
             + "instances to create and delete; its definition is objects/33000.xml in the fleet's resources")
     private boolean testObject;
 
+    @Option(names = "--firmware-version", paramLabel = "TEXT", defaultValue = "1.0.0", description = "what the devices "
+            + "run at first (default ${DEFAULT-VALUE}); the version of a package is in its MCUboot header, in a first "
+            + "line version:TEXT, or made of its hash")
+    private String firmwareVersion;
+
+    @Option(names = "--firmware-instances", paramLabel = "N", defaultValue = "1", description = "instances of object 5: "
+            + "application, modem, part 3 ... (default ${DEFAULT-VALUE}); the first one's version is the device's")
+    private int firmwareInstances;
+
+    @Option(names = "--firmware-method", paramLabel = "N", defaultValue = "2", description = "how packages come: 0 pull, "
+            + "1 push, 2 both (default ${DEFAULT-VALUE})")
+    private int firmwareMethod;
+
+    @Option(names = "--firmware-protocols", paramLabel = "N,N", split = ",", defaultValue = "0,1", description = "for "
+            + "pull: 0 CoAP, 1 CoAPS, 2 HTTP, 3 HTTPS (default ${DEFAULT-VALUE}); the last two are announced only")
+    private List<Integer> firmwareProtocols;
+
+    @Option(names = "--firmware-object-version", paramLabel = "V", defaultValue = "1.0", description = "1.0, or 1.1 with "
+            + "Cancel, Severity, Last State Change Time and Maximum Defer Period (default ${DEFAULT-VALUE})")
+    private String firmwareObjectVersion;
+
+    @Option(names = "--firmware-report-state-1", paramLabel = "YES|NO", defaultValue = "yes", description = "whether "
+            + "devices show State 1 while a package comes in (default ${DEFAULT-VALUE})")
+    private String firmwareReportState1;
+
+    @Option(names = "--firmware-block-size", paramLabel = "N", defaultValue = "1024", description = "largest block of a "
+            + "package that devices take or ask for: 16, 32 ... 1024 bytes (default ${DEFAULT-VALUE})")
+    private int firmwareBlockSize;
+
+    @Option(names = "--install-seconds", paramLabel = "S", defaultValue = "1", description = "how long State 3 lasts "
+            + "before the reboot, which takes --boot-seconds (default ${DEFAULT-VALUE})")
+    private BigDecimal installSeconds;
+
     @Option(names = "--fault", paramLabel = "FAULT", description = { "repeatable: a misbehaviour on demand, "
             + "[ENDPOINT:]PATH[@OPERATION]=KIND[:SECONDS][*TIMES], as in /3/0/14=unauthorized or "
-            + "sim-3:/3/0/4@execute=late:2*1. The path stands for everything below it, too, and / for everything; "
+            + "sim-3:/3/0/4@execute=late:2*1. ENDPOINT may hold * and ?. The path stands for everything below it, too, and / for everything; "
             + "the first fault that fits counts; TIMES is how often, for each device.",
             "OPERATION: read, observe, cancel, discover, write, attributes, execute, create, delete.",
             "KIND: bad_request, unauthorized, not_found, method_not_allowed, internal_error (these answer); silent "
                     + "(request lost); ack_then_silent; execute_then_silent (done, answer lost); late:SECONDS (done at "
                     + "once, answered later); die:SECONDS (gone without an answer, then a new registration); "
-                    + "reregister:SECONDS (registers anew first, answers afterwards)" })
+                    + "reregister:SECONDS (registers anew first, answers afterwards)",
+            "Of firmware, with the path /5 or /5/INSTANCE: integrity, no-space, no-memory, unsupported, uri, protocol, "
+                    + "lost@BYTES:SECONDS, silent@BYTES[:SECONDS], hang-1 (one of these for each package); slow:SECONDS; "
+                    + "execute-lost, execute-mute; hang-2, hang-3, install-failed, install-failed-2, constant-version, "
+                    + "no-change, rollback:SECONDS, other-version:TEXT, cancelled, deferred (one of these for each "
+                    + "execute); docs/development.md has the table" })
     private List<String> faults = new ArrayList<>();
 
     @Option(names = "--fault-file", paramLabel = "FILE", description = "more faults, one a line, # begins a comment; read "
@@ -316,7 +354,36 @@ public final class Main implements Callable<Integer> {
                 dtlsTimeout == null ? ack : positive("--dtls-retransmission-timeout", dtlsTimeout),
                 handshakeRetransmissions, ports, startRate, connectionId, first, longest,
                 positive("--boot-seconds", bootSeconds), deregister, roundTrip(), testObject,
-                new FaultPlan(faults, faultFile));
+                new FaultPlan(faults, faultFile), firmware());
+    }
+
+    private Settings.Firmware firmware() {
+        if (firmwareVersion.isBlank()) {
+            throw new IllegalArgumentException("--firmware-version must not be empty");
+        }
+        atLeast("--firmware-instances", firmwareInstances, 1);
+        atMost("--firmware-instances", firmwareInstances, 16);
+        atLeast("--firmware-method", firmwareMethod, 0);
+        atMost("--firmware-method", firmwareMethod, 2);
+        for (int protocol : firmwareProtocols) {
+            atLeast("--firmware-protocols", protocol, 0);
+            atMost("--firmware-protocols", protocol, 5);
+        }
+        if (!List.of("1.0", "1.1").contains(firmwareObjectVersion)) {
+            throw new IllegalArgumentException("--firmware-object-version: 1.0 or 1.1, not '" + firmwareObjectVersion
+                    + "'");
+        }
+        if (!List.of("yes", "no").contains(firmwareReportState1)) {
+            throw new IllegalArgumentException("--firmware-report-state-1: yes or no, not '" + firmwareReportState1
+                    + "'");
+        }
+        if (firmwareBlockSize < 16 || firmwareBlockSize > 1024 || Integer.bitCount(firmwareBlockSize) != 1) {
+            throw new IllegalArgumentException("--firmware-block-size: 16, 32, 64, 128, 256, 512 or 1024, not "
+                    + firmwareBlockSize);
+        }
+        return new Settings.Firmware(firmwareVersion, firmwareInstances, firmwareMethod,
+                List.copyOf(firmwareProtocols), positive("--install-seconds", installSeconds),
+                firmwareReportState1.equals("yes"), firmwareObjectVersion, firmwareBlockSize);
     }
 
     private Duration roundTrip() {

@@ -51,6 +51,13 @@ final class Operations {
         entry.value = plain(resource);
     }
 
+    /** A firmware package of which only the size is kept. */
+    synchronized void writtenBytes(String path, long size) {
+        Entry entry = entry(path);
+        entry.writes++;
+        entry.value = size + " bytes";
+    }
+
     synchronized void created(String path) {
         entry(path).creates++;
     }

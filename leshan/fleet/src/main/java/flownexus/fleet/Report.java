@@ -63,6 +63,7 @@ final class Report {
         line.put("factoryResets", counters.factoryResets.get());
         line.put("muted", device.isMuted());
         line.put("lifetime", device.lifetime());
+        line.put("firmware", device.firmware());
         line.put("paths", counters.operations.snapshot());
         try {
             return JSON.writeValueAsString(line);

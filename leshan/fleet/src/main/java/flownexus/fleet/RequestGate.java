@@ -1,12 +1,10 @@
 package flownexus.fleet;
 
 import java.time.Duration;
-import java.util.IdentityHashMap;
-import java.util.List;
-import java.util.Map;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
+import java.util.regex.Pattern;
 
 import org.eclipse.californium.core.CoapExchange;
 import org.eclipse.californium.core.coap.MediaTypeRegistry;
@@ -28,20 +26,17 @@ final class RequestGate {
         void registerAgain();
     }
 
-    private final String endpoint;
-    private final FaultPlan faults;
+    /** Update of a firmware object. */
+    private static final Pattern UPDATE = Pattern.compile("/5/\\d+/2");
+
+    private final DeviceFaults faults;
     private final NotificationTap tap;
-    private final Operations operations;
     private final BiConsumer<Runnable, Duration> timer;
     private final Victim victim;
-    private final Map<Fault, Integer> done = new IdentityHashMap<>();
 
-    RequestGate(String endpoint, FaultPlan faults, NotificationTap tap, Operations operations,
-            BiConsumer<Runnable, Duration> timer, Victim victim) {
-        this.endpoint = endpoint;
+    RequestGate(DeviceFaults faults, NotificationTap tap, BiConsumer<Runnable, Duration> timer, Victim victim) {
         this.faults = faults;
         this.tap = tap;
-        this.operations = operations;
         this.timer = timer;
         this.victim = victim;
     }
@@ -54,12 +49,12 @@ final class RequestGate {
             return;
         }
         switch (fault.kind()) {
-        case SILENT -> {
+        case SILENT, EXECUTE_LOST -> {
             // not even a reset
         }
         case ACK_THEN_SILENT -> exchange.sendAccept();
         case DIE -> victim.vanish(fault.seconds());
-        case EXECUTE_THEN_SILENT -> operation.accept(new Answer(exchange, lost -> {
+        case EXECUTE_THEN_SILENT, EXECUTE_MUTE -> operation.accept(new Answer(exchange, lost -> {
             // done is done
         }));
         case LATE -> {
@@ -86,24 +81,11 @@ final class RequestGate {
     }
 
     private Fault next(Request request) {
-        List<Fault> planned = faults.current();
-        if (planned.isEmpty()) {
-            return null;
-        }
         String path = "/" + request.getOptions().getUriPathString();
         Fault.Operation wanted = operation(request);
-        synchronized (done) {
-            done.keySet().retainAll(planned);
-            for (Fault fault : planned) {
-                int before = done.getOrDefault(fault, 0);
-                if (fault.concerns(endpoint, path, wanted) && (fault.times() == 0 || before < fault.times())) {
-                    done.put(fault, before + 1);
-                    operations.faulted(path);
-                    return fault;
-                }
-            }
-        }
-        return null;
+        boolean update = wanted == Fault.Operation.EXECUTE && UPDATE.matcher(path).matches();
+        return faults.next(path, wanted, fault -> fault.kind().stage() == Fault.Stage.REQUEST
+                || update && fault.kind().stage() == Fault.Stage.EXECUTION);
     }
 
     /** As the mapping of LwM2M operations to CoAP says (LwM2M 1.1 transport binding, 6.4.3). */

@@ -3,6 +3,7 @@ package flownexus.fleet;
 import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 
 /**
  * How a fleet behaves. Durations are the devices' own time; see the command line's help for the meaning of each.
@@ -20,7 +21,23 @@ record Settings(URI server, Mode mode, Path credentials, int count, String endpo
         Duration updatePeriod, long seed, Duration ackTimeout, int maxRetransmit, Duration dtlsTimeout,
         int dtlsMaxRetransmissions, int firstPort, int startRate, boolean connectionId, Duration backoff,
         Duration backoffMax, Duration boot, boolean deregister, Duration roundTrip, boolean testObject,
-        FaultPlan faults) {
+        FaultPlan faults, Firmware firmware) {
+
+    /**
+     * What the devices' object 5 is like.
+     *
+     * @param version at the start
+     * @param instances at least 1
+     * @param method as in 5/x/9: 0 pull only, 1 push only, 2 both
+     * @param protocols as in 5/x/8
+     * @param install how long State 3 lasts before the reboot
+     * @param reportDownloading whether State 1 is ever shown
+     * @param objectVersion 1.0 or 1.1
+     * @param blockSize in bytes: the largest that is taken or asked for
+     */
+    record Firmware(String version, int instances, int method, List<Integer> protocols, Duration install,
+            boolean reportDownloading, String objectVersion, int blockSize) {
+    }
 
     /** How a device proves its name. */
     enum Mode {

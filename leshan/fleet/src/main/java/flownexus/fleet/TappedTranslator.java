@@ -1,7 +1,9 @@
 package flownexus.fleet;
 
+import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.BiConsumer;
 
 import org.eclipse.californium.core.CoapExchange;
 import org.eclipse.californium.core.CoapResource;
@@ -38,9 +40,13 @@ final class TappedTranslator extends ClientCoapMessageTranslator {
     private static final Logger LOG = LoggerFactory.getLogger(TappedTranslator.class);
 
     private final RequestGate gate;
+    private final Firmware firmware;
+    private final BiConsumer<Runnable, Duration> timer;
 
-    TappedTranslator(RequestGate gate) {
+    TappedTranslator(RequestGate gate, Firmware firmware, BiConsumer<Runnable, Duration> timer) {
         this.gate = gate;
+        this.firmware = firmware;
+        this.timer = timer;
     }
 
     @Override
@@ -103,6 +109,15 @@ final class TappedTranslator extends ClientCoapMessageTranslator {
 
         @Override
         public void handlePUT(CoapExchange plain) {
+            FirmwareInstance target = firmware.target(plain.advanced().getRequest());
+            if (target != null) {
+                gate.handle(plain.advanced(), exchange -> {
+                    if (getServerOrRejectRequest(exchange, exchange.advanced().getRequest()) != null) {
+                        PackageUpload.handle(exchange, target, firmware.blockSize(), timer);
+                    }
+                });
+                return;
+            }
             gate.handle(plain.advanced(), exchange -> super.handlePUT(new CoapExchange(exchange.advanced()) {
                 @Override
                 public void respond(Response response) {

@@ -76,12 +76,44 @@ class CommandLineTest {
             --server coap://localhost --fault /3@go=late       | --fault: 'go' is no operation: read,
             --server coap://localhost --fault 3/0=late         | --fault: '3/0=late' is not [ENDPOINT:]PATH
             --server coap://localhost --fault /3=silent:2      | --fault: '/3=silent:2': silent takes no seconds
+            --server coap://localhost --fault /5=lost      | --fault: '/5=lost': lost needs the number of bytes, as in lost@4096
+            --server coap://localhost --fault /5=slow@9    | --fault: '/5=slow@9': slow takes no bytes
+            --server coap://localhost --fault /5=slow:x    | --fault: '/5=slow:x': slow:x is not a number of seconds
+            --server coap://localhost --fault /5=hang-1:2  | --fault: '/5=hang-1:2': hang-1 takes no seconds
+            --server coap://localhost --fault /5=other-version | --fault: '/5=other-version': other-version needs a text
+            --server coap://localhost --fault /5/0/0=integrity | --fault: '/5/0/0=integrity': integrity is a fault of firmware
+            --server coap://localhost --fault /3=no-space  | --fault: '/3=no-space': no-space is a fault of firmware
+            --server coap://localhost --firmware-method 3  | --firmware-method must be at most 2
+            --server coap://localhost --firmware-protocols 0,6 | --firmware-protocols must be at most 5
+            --server coap://localhost --firmware-instances 0 | --firmware-instances must be at least 1
+            --server coap://localhost --firmware-object-version 2.0 | --firmware-object-version: 1.0 or 1.1
+            --server coap://localhost --firmware-report-state-1 maybe | --firmware-report-state-1: yes or no
+            --server coap://localhost --firmware-block-size 100 | --firmware-block-size: 16, 32,
+            --server coap://localhost --install-seconds 0  | --install-seconds: 0.001 to
             --server coap://localhost --backoff 9 --backoff-max 8 | --backoff-max must not be less
             """)
     void mistakesAreNamed(String arguments, String message) {
         var exception = assertThrows(IllegalArgumentException.class, () -> settings(arguments.split(" ")));
         assertTrue(exception.getMessage().startsWith(message), exception.getMessage());
         assertEquals(1, exception.getMessage().lines().count());
+    }
+
+    @Test
+    void firmwareFaultsAreUnderstood() {
+        Fault lost = Fault.parse("sim-0*:/5/1=lost@300000:8.5*2");
+        assertEquals(new Fault("sim-0*", "/5/1", null, Fault.Kind.LOST, 300_000, Duration.ofMillis(8500), "", 2), lost);
+        assertTrue(lost.concerns("sim-01", "/5/1", null));
+        assertFalse(lost.concerns("sim-01", "/5/0", null));
+        assertFalse(lost.concerns("sim-1", "/5/1", null));
+        assertEquals(Fault.Kind.SILENT_AT, Fault.parse("/5=silent@0").kind());
+        assertEquals(Fault.Kind.SILENT, Fault.parse("/5=silent").kind());
+        assertEquals(Fault.Kind.NO_SPACE, Fault.parse("/=no_space").kind());
+        assertEquals(Fault.Kind.ACK_THEN_SILENT, Fault.parse("/=ack-then-silent").kind());
+        assertEquals("1.2.3+4 beta", Fault.parse("/5=other-version:1.2.3+4 beta*1").text());
+        assertEquals(Duration.ofSeconds(5), Fault.parse("a:b:/5=rollback").seconds());
+        Fault literal = Fault.parse("a*b?[c]:/5=hang-2");
+        assertTrue(literal.concerns("a*b?[c]", "/5/0", null));
+        assertFalse(literal.concerns("axbyc", "/5/0", null));
     }
 
     @ParameterizedTest

@@ -287,11 +287,6 @@ class FleetTest {
         assertEquals(ResponseCode.METHOD_NOT_ALLOWED,
                 server.ask(endpoint, new WriteRequest(3, 0, 0, "someone else")).getCode());
 
-        byte[] image = new byte[100_000];
-        assertEquals(ResponseCode.METHOD_NOT_ALLOWED,
-                server.ask(endpoint, new WriteRequest(ContentFormat.OPAQUE, 5, 0, 0, image)).getCode());
-        assertEquals(ResponseCode.METHOD_NOT_ALLOWED,
-                server.ask(endpoint, new WriteRequest(5, 0, 1, "coap://127.0.0.1/x")).getCode());
         assertEquals(ResponseCode.METHOD_NOT_ALLOWED, server.ask(endpoint, new ExecuteRequest(5, 0, 2)).getCode());
         assertEquals(ResponseCode.METHOD_NOT_ALLOWED,
                 server.ask(endpoint, new CreateRequest(3303, LwM2mSingleResource.newStringResource(5750, "x"))).getCode());

@@ -18,6 +18,11 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 
 import flownexus.models.ObjectModels;
+import org.eclipse.californium.core.CoapExchange;
+import org.eclipse.californium.core.CoapResource;
+import org.eclipse.californium.core.coap.CoAP.ResponseCode;
+import org.eclipse.californium.core.coap.MediaTypeRegistry;
+import org.eclipse.californium.core.server.resources.Resource;
 import org.eclipse.californium.scandium.config.DtlsConfig;
 import org.eclipse.leshan.core.endpoint.Protocol;
 import org.eclipse.leshan.core.node.LwM2mNode;
@@ -70,6 +75,10 @@ final class TestServer implements AutoCloseable {
     final List<Sample> samples = new CopyOnWriteArrayList<>();
     final List<Notified> notifications = new CopyOnWriteArrayList<>();
     final List<String> events = new CopyOnWriteArrayList<>();
+    /** What devices can fetch, by name. */
+    final Map<String, byte[]> packages = new ConcurrentHashMap<>();
+    /** What they fetched: endpoint's identity, name and number of the block. */
+    final List<String> fetched = new CopyOnWriteArrayList<>();
     private final List<String> observed;
     private final Map<String, Registration> registrations = new ConcurrentHashMap<>();
     private final LeshanServer server;
@@ -94,8 +103,10 @@ final class TestServer implements AutoCloseable {
         });
         endpoints.addEndpoint(new InetSocketAddress(InetAddress.getLoopbackAddress(), port),
                 secured ? Protocol.COAPS : Protocol.COAP);
-        builder.setEndpointsProviders(endpoints.build());
+        CaliforniumServerEndpointsProvider provider = endpoints.build();
+        builder.setEndpointsProviders(provider);
         server = builder.build();
+        provider.getCoapServer().add(new Packages());
         server.getRegistrationService().addListener(new Registrations());
         server.getObservationService().addListener(new Observations());
         server.getSendService().addListener(new Sends());
@@ -109,6 +120,11 @@ final class TestServer implements AutoCloseable {
     URI uri() {
         var uri = server.getEndpoints().get(0).getURI();
         return URI.create(uri.getScheme() + "://127.0.0.1:" + uri.getPort());
+    }
+
+    /** Where a device fetches what is in {@link #packages} under a name. */
+    String packageUri(String name) {
+        return uri() + "/fw/" + name;
     }
 
     Registration registration(String endpoint) {
@@ -161,6 +177,33 @@ final class TestServer implements AutoCloseable {
     @Override
     public void close() {
         server.destroy();
+    }
+
+    /** Serves packages by Block2. */
+    private final class Packages extends CoapResource {
+        Packages() {
+            super("fw");
+        }
+
+        @Override
+        public Resource getChild(String name) {
+            return this;
+        }
+
+        @Override
+        public void handleGET(CoapExchange exchange) {
+            var options = exchange.getRequestOptions();
+            String name = options.getUriPathString().substring("fw/".length());
+            byte[] content = packages.get(name);
+            var principal = exchange.advanced().getRequest().getSourceContext().getPeerIdentity();
+            fetched.add((principal == null ? "" : principal.getName()) + " " + name + " "
+                    + (options.hasBlock2() ? options.getBlock2().getOffset() : 0));
+            if (content == null) {
+                exchange.respond(ResponseCode.NOT_FOUND);
+                return;
+            }
+            exchange.respond(ResponseCode.CONTENT, content, MediaTypeRegistry.APPLICATION_OCTET_STREAM);
+        }
     }
 
     private final class Registrations implements RegistrationListener {

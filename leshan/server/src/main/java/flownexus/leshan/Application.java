@@ -25,9 +25,12 @@ import org.slf4j.LoggerFactory;
 
 import flownexus.leshan.coap.LwM2mService;
 import flownexus.leshan.events.EventLog;
+import flownexus.leshan.events.TransferProgress;
 import flownexus.leshan.http.HttpService;
 import flownexus.leshan.journal.Journal;
 import flownexus.leshan.models.ModelStore;
+import flownexus.leshan.packages.GrantStore;
+import flownexus.leshan.packages.PackageStore;
 import flownexus.leshan.presence.PresenceService;
 import flownexus.leshan.requests.RequestService;
 import flownexus.leshan.requests.RequestStore;
@@ -95,15 +98,19 @@ public final class Application {
         CredentialStore credentials = credentials(options.data);
         ModelStore uploaded = uploadedModels(options.data, models);
         PresenceService presence = presence(options, timer, events);
+        PackageStore packages = packages(options);
+        GrantStore grants = grants(options.data, packages);
         LwM2mService.Settings settings = new LwM2mService.Settings(identity,
                 addresses(options.coapsHosts, coapsPort, "--coaps-host"),
                 coapPort == null ? List.of() : addresses(options.coapHosts, coapPort, "--coap-host"), options.lab);
-        lwm2m = new LwM2mService(settings, models, credentials, events, new Refusals(events), presence, timer);
+        lwm2m = new LwM2mService(settings, models, credentials, events, new Refusals(events), presence,
+                new LwM2mService.Firmware(packages, grants, new TransferProgress(events, timer)), timer);
         closers.push(lwm2m::stop);
         RequestService requests = new RequestService(asked, events, timer);
         closers.push(requests::stop);
         HttpService api = new HttpService(new InetSocketAddress(http, options.httpPort), token, lwm2m, credentials,
-                uploaded, requests, identity.chain().get(0), events, timer);
+                uploaded, requests, new HttpService.Packages(packages, grants, options.packageHost),
+                identity.chain().get(0), events, timer);
         closers.push(api::stop);
 
         if (options.lab) {
@@ -162,6 +169,10 @@ public final class Application {
         }
         if (options.journalMebibytes < 1 || options.journalMebibytes > 1 << 20) {
             throw new StartException("--journal-size must be between 1 and 1048576 (MiB)");
+        }
+        if (options.packageMebibytes < 1 || options.packageMebibytes > 1024) {
+            // a transfer has at most 2^20 blocks of 1 KiB (RFC 7959, 2.2)
+            throw new StartException("--package-limit must be between 1 and 1024 (MiB)");
         }
         if (options.awakeSeconds < 1 || options.awakeSeconds > 86400) {
             throw new StartException("--awake-seconds must be between 1 and 86400");
@@ -279,6 +290,25 @@ public final class Application {
             return new CredentialStore(file);
         } catch (IOException e) {
             throw new StartException(file + " cannot be understood (move it away, and the credentials can be put again): "
+                    + String.valueOf(e.getMessage()).lines().findFirst().orElse(""), e);
+        }
+    }
+
+    private static PackageStore packages(Options options) {
+        Path folder = options.data.resolve("packages");
+        try {
+            return new PackageStore(folder, (long) options.packageMebibytes << 20);
+        } catch (IOException e) {
+            throw new StartException(folder + " cannot be used: " + e, e);
+        }
+    }
+
+    private static GrantStore grants(Path data, PackageStore packages) {
+        Path file = data.resolve("grants.json");
+        try {
+            return new GrantStore(file, packages);
+        } catch (IOException e) {
+            throw new StartException(file + " cannot be understood (move it away, and packages can be granted again): "
                     + String.valueOf(e.getMessage()).lines().findFirst().orElse(""), e);
         }
     }

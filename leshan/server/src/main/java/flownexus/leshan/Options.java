@@ -74,6 +74,15 @@ public final class Options {
                     + "unless set per device. Default: ${DEFAULT-VALUE}.")
     int awakeSeconds;
 
+    @Option(names = "--package-limit", paramLabel = "MIB", defaultValue = "256",
+            description = "The most that a firmware package may have, in MiB. Default: ${DEFAULT-VALUE}.")
+    int packageMebibytes;
+
+    @Option(names = "--package-host", paramLabel = "HOST",
+            description = "Name or address that devices are told to fetch firmware packages from, unless the call that "
+                    + "grants one names another. Default: for each device, the address of this machine towards it.")
+    String packageHost;
+
     @Option(names = "--lab",
             description = "For protocol tests only: admits unknown names over plain CoAP, and needs no token.")
     boolean lab;

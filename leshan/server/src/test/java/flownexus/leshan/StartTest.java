@@ -98,6 +98,8 @@ class StartTest {
         assertTrue(fails(options -> options.coapsPort = 70000).contains("--coaps-port"));
         assertTrue(fails(options -> options.journalMebibytes = 0).contains("--journal-size"));
         assertTrue(fails(options -> options.awakeSeconds = 0).contains("--awake-seconds"));
+        assertTrue(fails(options -> options.packageMebibytes = 0).contains("--package-limit"));
+        assertTrue(fails(options -> options.packageHost = "a/b").contains("--package-host"));
         assertTrue(fails(options -> options.models = List.of(folder.resolve("none"))).contains("is not a folder"));
         assertTrue(fails(options -> options.httpHost = "not an address").contains("--http-host"));
         assertTrue(fails(options -> options.data = running.options().data).contains("used by another server"));
@@ -108,6 +110,13 @@ class StartTest {
         Path data = Files.createDirectory(folder.resolve("damaged"));
         Files.writeString(data.resolve("credentials.json"), "[{]");
         assertTrue(fails(options -> options.data = data).contains("credentials.json"));
+    }
+
+    @Test
+    void grantsThatCannotBeUnderstood() throws Exception {
+        Path data = Files.createDirectory(folder.resolve("damaged-grants"));
+        Files.writeString(data.resolve("grants.json"), "[{]");
+        assertTrue(fails(options -> options.data = data).contains("grants.json"));
     }
 
     @Test

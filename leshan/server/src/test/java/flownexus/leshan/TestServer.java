@@ -58,6 +58,7 @@ final class TestServer implements AutoCloseable {
         options.httpHost = "127.0.0.1";
         options.journalMebibytes = 8;
         options.awakeSeconds = 93;
+        options.packageMebibytes = 4;
         options.lab = lab;
         options.logLevel = Options.LogLevel.info;
         return options;

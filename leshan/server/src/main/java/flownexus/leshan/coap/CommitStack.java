@@ -6,6 +6,7 @@ import org.eclipse.californium.core.coap.Request;
 import org.eclipse.californium.core.coap.Response;
 import org.eclipse.californium.core.network.Exchange;
 import org.eclipse.californium.core.network.Outbox;
+import org.eclipse.californium.core.network.stack.AbstractLayer;
 import org.eclipse.californium.core.network.stack.BaseCoapStack;
 import org.eclipse.californium.core.network.stack.BlockwiseLayer;
 import org.eclipse.californium.core.network.stack.ExchangeCleanupLayer;
@@ -23,8 +24,67 @@ final class CommitStack extends BaseCoapStack {
 
     CommitStack(String tag, Configuration config, EndpointContextMatcher matcher, Outbox outbox) {
         super(outbox);
-        setLayers(new Layer[] { new ExchangeCleanupLayer(config), new ObserveLayer(config),
-                new BlockwiseLayer(tag, false, config, matcher), new LateAcknowledgement(config) });
+        Bypass above = new Bypass();
+        Bypass below = new Bypass();
+        above.other = below;
+        below.other = above;
+        setLayers(new Layer[] { new ExchangeCleanupLayer(config), new ObserveLayer(config), above,
+                new BlockwiseLayer(tag, false, config, matcher), below, new LateAcknowledgement(config) });
+    }
+
+    /**
+     * One of two layers around the block-wise layer, which lead past it what consists of blocks already: whoever makes those
+     * follows the transfer himself, and needs not the whole of it in memory.
+     */
+    private static final class Bypass extends AbstractLayer {
+
+        private Bypass other;
+
+        @Override
+        public void sendRequest(Exchange exchange, Request request) {
+            if (isOwnBlock(exchange)) {
+                exchange.setCurrentRequest(request);
+                other.passDown(exchange, request);
+            } else {
+                super.sendRequest(exchange, request);
+            }
+        }
+
+        @Override
+        public void receiveResponse(Exchange exchange, Response response) {
+            if (isOwnBlock(exchange)) {
+                exchange.setResponse(response);
+                other.passUp(exchange, response);
+            } else {
+                super.receiveResponse(exchange, response);
+            }
+        }
+
+        @Override
+        public void sendResponse(Exchange exchange, Response response) {
+            if (response instanceof PackageBlock) {
+                other.passDown(exchange, response);
+            } else {
+                super.sendResponse(exchange, response);
+            }
+        }
+
+        /** The block-wise layer leaves the application's request as it was, and sends others in its place. */
+        private static boolean isOwnBlock(Exchange exchange) {
+            return exchange.isOfLocalOrigin() && exchange.getRequest().getOptions().hasBlock1();
+        }
+
+        private void passDown(Exchange exchange, Request request) {
+            super.sendRequest(exchange, request);
+        }
+
+        private void passDown(Exchange exchange, Response response) {
+            super.sendResponse(exchange, response);
+        }
+
+        private void passUp(Exchange exchange, Response response) {
+            super.receiveResponse(exchange, response);
+        }
     }
 
     private static final class LateAcknowledgement extends ReliabilityLayer {

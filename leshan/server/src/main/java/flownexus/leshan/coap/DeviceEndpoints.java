@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.ScheduledExecutorService;
+import java.util.function.BiFunction;
 import java.util.function.Function;
 
 import org.eclipse.californium.core.CoapServer;
@@ -16,6 +17,7 @@ import org.eclipse.californium.core.network.Endpoint;
 import org.eclipse.californium.core.network.interceptors.MessageInterceptor;
 import org.eclipse.californium.core.network.serialization.UdpDataParser;
 import org.eclipse.californium.core.network.serialization.UdpDataSerializer;
+import org.eclipse.californium.core.server.resources.Resource;
 import org.eclipse.californium.elements.Connector;
 import org.eclipse.californium.elements.UDPConnector;
 import org.eclipse.californium.elements.config.Configuration;
@@ -75,6 +77,7 @@ public final class DeviceEndpoints implements LwM2mServerEndpointsProvider {
     private final EventLog events;
     private final Refusals refusals;
     private final Function<LeshanServer, MessageInterceptor> watch;
+    private final BiFunction<LeshanServer, Uplink, Resource> packages;
     private final PeerIdentities identities = new PeerIdentities();
     private final ServerCoapMessageTranslator translator = new ServerCoapMessageTranslator();
     private final ScheduledExecutorService timeouts = Timers.create("request-timeouts");
@@ -85,10 +88,11 @@ public final class DeviceEndpoints implements LwM2mServerEndpointsProvider {
     /**
      * @param dtls a builder with keys and verifiers but no address
      * @param watch makes what sees every message
+     * @param packages makes what devices fetch packages from
      */
     DeviceEndpoints(Configuration configuration, List<InetSocketAddress> coapsAddresses,
             List<InetSocketAddress> coapAddresses, DtlsConnectorConfig.Builder dtls, EventLog events, Refusals refusals,
-            Function<LeshanServer, MessageInterceptor> watch) {
+            Function<LeshanServer, MessageInterceptor> watch, BiFunction<LeshanServer, Uplink, Resource> packages) {
         this.configuration = configuration;
         this.coapsAddresses = coapsAddresses;
         this.coapAddresses = coapAddresses;
@@ -96,6 +100,7 @@ public final class DeviceEndpoints implements LwM2mServerEndpointsProvider {
         this.events = events;
         this.refusals = refusals;
         this.watch = watch;
+        this.packages = packages;
     }
 
     @Override
@@ -104,7 +109,7 @@ public final class DeviceEndpoints implements LwM2mServerEndpointsProvider {
     }
 
     @Override
-    public LwM2mServerEndpoint getEndpoint(EndpointUri uri) {
+    public CaliforniumServerEndpoint getEndpoint(EndpointUri uri) {
         return endpoints.stream().map(Opened::endpoint).filter(endpoint -> endpoint.getURI().equals(uri)).findFirst()
                 .orElse(null);
     }
@@ -141,7 +146,7 @@ public final class DeviceEndpoints implements LwM2mServerEndpointsProvider {
         coapServer.add(
                 new ReportingRegisterResource(requestReceiver, toolbox.getLinkParser(), identityProvider,
                         toolbox.getUriHandler(), refusals),
-                new SendResource(toolbox.getProfileProvider(), identities, uplink));
+                new SendResource(toolbox.getProfileProvider(), identities, uplink), packages.apply(server, uplink));
     }
 
     private void add(InetSocketAddress address, Protocol protocol, Connector connector,

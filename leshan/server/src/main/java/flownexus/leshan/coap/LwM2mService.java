@@ -47,7 +47,10 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import flownexus.leshan.events.EventLog;
+import flownexus.leshan.events.TransferProgress;
 import flownexus.leshan.json.RegistrationWriter;
+import flownexus.leshan.packages.GrantStore;
+import flownexus.leshan.packages.PackageStore;
 import flownexus.leshan.presence.PresenceService;
 import flownexus.leshan.security.Certificates;
 import flownexus.leshan.security.ClientCertificateVerifier;
@@ -90,6 +93,10 @@ public final class LwM2mService {
             List<InetSocketAddress> coapAddresses, boolean lab) {
     }
 
+    /** What devices are updated with, and who is told how far that is. */
+    public record Firmware(PackageStore packages, GrantStore grants, TransferProgress progress) {
+    }
+
     private final EventLog events;
     private final PresenceService presence;
     private final RegistrationWriter writer;
@@ -97,13 +104,14 @@ public final class LwM2mService {
     private final DeviceEndpoints endpoints;
     private final LeshanServer server;
     private final RegistrationServiceImpl registrations;
+    private final PackagePushes pushes;
     private final Set<String> revoking = ConcurrentHashMap.newKeySet();
     private final ScheduledExecutorService timer;
     private volatile boolean coapsOpen;
 
     /** @param timer for what happens later or again and again; must be the same as the presence service's */
     public LwM2mService(Settings settings, ObjectModels models, CredentialStore credentials, EventLog events,
-            Refusals refusals, PresenceService presence, ScheduledExecutorService timer) {
+            Refusals refusals, PresenceService presence, Firmware firmware, ScheduledExecutorService timer) {
         this.events = events;
         this.presence = presence;
         this.timer = timer;
@@ -111,19 +119,26 @@ public final class LwM2mService {
         this.store = new InMemoryRegistrationStore(new ScheduledThreadPoolExecutor(1,
                 task -> new Thread(task, "registrations")), CLEAN_PERIOD_SECONDS);
         Configuration configuration = configuration();
+        EndpointAuthorizer authorizer = new EndpointAuthorizer(credentials, refusals, settings.lab());
         this.endpoints = new DeviceEndpoints(configuration, settings.coapsAddresses(), settings.coapAddresses(),
                 dtls(configuration, settings.identity(), credentials, refusals), events, refusals,
-                leshan -> new MessageWatch(leshan, events, presence::heard));
+                leshan -> new MessageWatch(leshan, events, presence::heard),
+                (leshan, uplink) -> new PackageResource(firmware.packages(), firmware.grants(), authorizer, refusals,
+                        firmware.progress(), leshan.getRegistrationService()::getByEndpoint, registration -> {
+                            presence.heard(registration.getClientTransportData().getIdentity());
+                            uplink.alive(registration);
+                        }));
         this.server = new LeshanServerBuilder()
                 .setEndpointsProviders(endpoints)
                 .setRegistrationStore(store)
-                .setAuthorizer(new EndpointAuthorizer(credentials, refusals, settings.lab()))
+                .setAuthorizer(authorizer)
                 .setObjectModelProvider(new NearestModelProvider(models))
                 .setEncoder(new DefaultLwM2mEncoder(false))
                 .setDecoder(new PayloadGuard())
                 .disableQueueModeSupport()
                 .build();
         this.registrations = (RegistrationServiceImpl) server.getRegistrationService();
+        this.pushes = new PackagePushes(firmware.packages(), firmware.progress(), store, endpoints, timer);
         registrations.addListener(new Listener());
         credentials.addListener(this::credentialChanged);
     }
@@ -132,6 +147,8 @@ public final class LwM2mService {
         Configuration configuration = new Configuration(SystemConfig.DEFINITIONS, CoapConfig.DEFINITIONS,
                 UdpConfig.DEFINITIONS, DtlsConfig.DEFINITIONS);
         configuration.set(CoapConfig.MID_TRACKER, TrackerMode.NULL);
+        // the other kind keeps all answers for 247 s: a package that is fetched faster would be in memory as a whole
+        configuration.set(CoapConfig.DEDUPLICATOR, CoapConfig.DEDUPLICATOR_PEERS_MARK_AND_SWEEP);
         configuration.set(CoapConfig.MAX_RESOURCE_BODY_SIZE, MAX_BODY_BYTES);
         configuration.set(CoapConfig.PREFERRED_BLOCK_SIZE, 1024);
         configuration.set(CoapConfig.MAX_MESSAGE_SIZE, 1024);
@@ -209,6 +226,11 @@ public final class LwM2mService {
     public <T extends LwM2mResponse> void send(Registration registration, DownlinkDeviceManagementRequest<T> request,
             Transmission transmission, ResponseCallback<T> answered, ErrorCallback failed) {
         server.send(registration, request, transmission, transmission.timeoutMillis(), answered, failed);
+    }
+
+    /** Prepares to write a package to a device. */
+    public PackagePush push(Registration registration, PackagePush.Plan plan, long timeoutMillis) {
+        return pushes.create(registration, plan, timeoutMillis);
     }
 
     /** Sets a device's awake window; see {@link PresenceService#setWindow}. */
@@ -326,6 +348,7 @@ public final class LwM2mService {
         public void unregistered(Registration registration, Collection<Observation> observations, boolean expired,
                 Registration replacement) {
             presence.unregistered(registration);
+            pushes.registrationEnded(registration);
             String reason = expired ? "expired" : "deregistered";
             if (replacement != null) {
                 reason = "replaced";

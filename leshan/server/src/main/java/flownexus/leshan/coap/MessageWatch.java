@@ -106,11 +106,11 @@ final class MessageWatch implements MessageInterceptor {
     }
 
     private void trace(Message message, boolean incoming, String code, EndpointContext context) {
-        if (!events.liveWanted() || context == null) {
+        if (!events.traceWanted() || context == null) {
             return;
         }
         Subject subject = subject(message, context);
-        if (subject == null || !events.liveWanted(subject.endpoint)) {
+        if (subject == null || !events.traceWanted(subject.endpoint)) {
             return;
         }
         OptionSet options = message.getOptions();
@@ -118,7 +118,7 @@ final class MessageWatch implements MessageInterceptor {
             asked.put(subject.endpoint + " " + message.getTokenString(), "/" + options.getUriPathString());
         }
         String path = message instanceof Response ? answered(message, subject) : null;
-        events.publishLive("COAPLOG", subject.endpoint, json -> {
+        events.publishTrace("COAPLOG", subject.endpoint, json -> {
             json.writeStartObject();
             json.writeNumberField("timestamp", System.currentTimeMillis());
             json.writeBooleanField("incoming", incoming);

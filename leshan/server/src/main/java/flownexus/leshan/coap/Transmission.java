@@ -6,7 +6,10 @@ import org.eclipse.californium.core.network.stack.ReliabilityLayerParameters;
 import org.eclipse.leshan.server.registration.Registration;
 import org.eclipse.leshan.server.request.LowerLayerConfig;
 
-/** A request on its way to a device: how often it is repeated, whether any of it left, and how to stop it. */
+/**
+ * A request, or the blocks of one, on its way to a device: how often it is repeated, whether any of it left, and how to stop
+ * it.
+ */
 public final class Transmission implements LowerLayerConfig, MessageObserver {
 
     private static final int REPEAT_MILLIS = 2000;
@@ -18,6 +21,7 @@ public final class Transmission implements LowerLayerConfig, MessageObserver {
 
     private final boolean queueMode;
     private final long timeoutMillis;
+    private final long repeatedMillis;
     private volatile Request request;
     private volatile boolean sent;
     private volatile boolean refused;
@@ -30,8 +34,14 @@ public final class Transmission implements LowerLayerConfig, MessageObserver {
      * @param timeoutMillis for the answer, in all
      */
     public Transmission(Registration registration, long timeoutMillis) {
+        this(registration, timeoutMillis, Math.min(timeoutMillis, MAX_REPEAT_MILLIS));
+    }
+
+    /** @param repeatedMillis for so long each message to a device with queue mode is repeated */
+    Transmission(Registration registration, long timeoutMillis, long repeatedMillis) {
         this.queueMode = registration.usesQueueMode();
         this.timeoutMillis = timeoutMillis;
+        this.repeatedMillis = repeatedMillis;
     }
 
     public long timeoutMillis() {
@@ -44,7 +54,7 @@ public final class Transmission implements LowerLayerConfig, MessageObserver {
         if (queueMode) {
             coap.setReliabilityLayerParameters(ReliabilityLayerParameters.builder()
                     .ackTimeout(REPEAT_MILLIS).maxAckTimeout(REPEAT_MILLIS).ackRandomFactor(1).ackTimeoutScale(1).nstart(1)
-                    .maxRetransmit((int) (Math.min(timeoutMillis, MAX_REPEAT_MILLIS) / REPEAT_MILLIS)).build());
+                    .maxRetransmit((int) (repeatedMillis / REPEAT_MILLIS)).build());
         }
         coap.addMessageObserver(this);
         request = coap;

@@ -207,6 +207,22 @@ final class Uplink {
                 : null;
     }
 
+    /** Notes that a device is alive which speaks in another session than that of its registration. */
+    void alive(Registration registration) {
+        if (System.currentTimeMillis() - registration.getLastUpdate().getTime() < TOUCH_INTERVAL_MILLIS) {
+            return;
+        }
+        LwM2mPeer peer = registration.getClientTransportData();
+        registrations.getStore().updateRegistration(new RegistrationUpdate(registration.getId(), peer, null, null, null, null,
+                null, null, null, null, null, null) {
+            @Override
+            public Registration update(Registration present) {
+                // its address may have changed meanwhile
+                return touch(present.getId(), present.getClientTransportData()).update(present);
+            }
+        });
+    }
+
     /**
      * Notes that a registered device is alive, and its new address if it speaks in the session in which it registered: a
      * device with a connection id may change its port at any time.
@@ -221,12 +237,15 @@ final class Uplink {
             return;
         }
         LwM2mPeer peer = follow ? sender : registration.getClientTransportData();
-        RegistrationUpdate update = new RegistrationUpdate(registration.getId(), peer, null, null, null, null, null, null,
-                null, null, null, null);
+        RegistrationUpdate update = touch(registration.getId(), peer);
         RegistrationStore store = registrations.getStore();
         UpdatedRegistration updated = store.updateRegistration(update);
         if (updated != null && follow) {
             registrations.fireUpdated(update, updated.getUpdatedRegistration(), updated.getPreviousRegistration());
         }
+    }
+
+    private static RegistrationUpdate touch(String registrationId, LwM2mPeer peer) {
+        return new RegistrationUpdate(registrationId, peer, null, null, null, null, null, null, null, null, null, null);
     }
 }

@@ -20,8 +20,11 @@ public final class EventLog {
     /** Receives live events: those without an id, which only present listeners get. */
     public interface LiveListener {
 
-        /** Whether events about that device are wanted; decides whether they are made at all. */
+        /** Whether events about that device are wanted. */
         boolean wants(String endpoint);
+
+        /** Whether the trace of those devices' messages is wanted too; must not change. */
+        boolean traces();
 
         /** @param data JSON in UTF-8 */
         void live(String type, String endpoint, byte[] data);
@@ -29,6 +32,7 @@ public final class EventLog {
 
     private final Journal journal;
     private final List<LiveListener> liveListeners = new CopyOnWriteArrayList<>();
+    private final List<LiveListener> tracers = new CopyOnWriteArrayList<>();
 
     public EventLog(Journal journal) {
         this.journal = journal;
@@ -70,26 +74,31 @@ public final class EventLog {
         return journal.overloaded();
     }
 
-    /** Whether anybody wants any live events at all. */
-    public boolean liveWanted() {
-        return !liveListeners.isEmpty();
+    /** Whether anybody traces any device at all. */
+    public boolean traceWanted() {
+        return !tracers.isEmpty();
     }
 
-    /** Whether anybody wants live events about that device. */
-    public boolean liveWanted(String endpoint) {
-        for (LiveListener listener : liveListeners) {
-            if (listener.wants(endpoint)) {
-                return true;
-            }
-        }
-        return false;
+    /** Whether anybody traces that device; decides whether its trace is made at all. */
+    public boolean traceWanted(String endpoint) {
+        return tracers.stream().anyMatch(listener -> listener.wants(endpoint));
     }
 
     /** Gives an event to the present listeners only. */
     public void publishLive(String type, String endpoint, Json.Writer data) {
-        byte[] bytes = Json.bytes(data);
-        for (LiveListener listener : liveListeners) {
+        give(liveListeners, type, endpoint, data);
+    }
+
+    /** Gives an event to those only who trace the device now. */
+    public void publishTrace(String type, String endpoint, Json.Writer data) {
+        give(tracers, type, endpoint, data);
+    }
+
+    private static void give(List<LiveListener> listeners, String type, String endpoint, Json.Writer data) {
+        byte[] bytes = null;
+        for (LiveListener listener : listeners) {
             if (listener.wants(endpoint)) {
+                bytes = bytes == null ? Json.bytes(data) : bytes;
                 listener.live(type, endpoint, bytes);
             }
         }
@@ -97,9 +106,13 @@ public final class EventLog {
 
     public void addLiveListener(LiveListener listener) {
         liveListeners.add(listener);
+        if (listener.traces()) {
+            tracers.add(listener);
+        }
     }
 
     public void removeLiveListener(LiveListener listener) {
         liveListeners.remove(listener);
+        tracers.remove(listener);
     }
 }

@@ -60,6 +60,49 @@ final class Call {
         return (semicolon < 0 ? type : type.substring(0, semicolon)).strip().toLowerCase(Locale.ROOT);
     }
 
+    /** Takes a body as it comes. */
+    interface Pieces {
+
+        /** @param octets valid only until this returns */
+        void piece(ByteBuffer octets);
+
+        /** All of it has come; to be answered now. */
+        void end();
+
+        /** The rest will never come. */
+        void cut();
+    }
+
+    /** Reads a body of any length without blocking and without keeping it. */
+    void withPieces(Pieces pieces) {
+        while (true) {
+            Content.Chunk chunk = request.read();
+            if (chunk == null) {
+                request.demand(() -> withPieces(pieces));
+                return;
+            }
+            try {
+                if (Content.Chunk.isFailure(chunk)) {
+                    pieces.cut();
+                    text(400, "the body cannot be read: " + chunk.getFailure().getMessage());
+                    return;
+                }
+                pieces.piece(chunk.getByteBuffer());
+                if (chunk.isLast()) {
+                    bodyRead = true;
+                    pieces.end();
+                    return;
+                }
+            } catch (RuntimeException e) {
+                pieces.cut();
+                failed(e);
+                return;
+            } finally {
+                chunk.release();
+            }
+        }
+    }
+
     /** Reads the body without blocking, then goes on with it; what that throws becomes the answer. */
     void withBody(Consumer<byte[]> next) {
         if (request.getLength() > MAX_BODY_BYTES) {

@@ -48,6 +48,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import flownexus.leshan.coap.LwM2mService;
 import flownexus.leshan.json.Json;
 import flownexus.leshan.json.NodeReader;
+import flownexus.leshan.packages.PackageStore;
 import flownexus.leshan.requests.RequestService;
 
 /** {@code /api/clients}: registrations, and what is asked of devices, made into requests. Nothing here waits. */
@@ -55,10 +56,14 @@ final class DeviceApi {
 
     private final LwM2mService lwm2m;
     private final RequestSender sender;
+    private final PackageStore packages;
+    private final GrantApi grants;
     private final LwM2mAttributeParser attributes = new DefaultLwM2mAttributeParser();
 
-    DeviceApi(LwM2mService lwm2m, RequestService requests) {
+    DeviceApi(LwM2mService lwm2m, RequestService requests, PackageStore packages, GrantApi grants) {
         this.lwm2m = lwm2m;
+        this.packages = packages;
+        this.grants = grants;
         this.sender = new RequestSender(lwm2m, requests);
     }
 
@@ -75,6 +80,10 @@ final class DeviceApi {
         List<String> rest = call.path.subList(1, call.path.size());
         if (rest.equals(List.of("awake")) && call.method().equals("PUT")) {
             call.withBody(body -> setAwakeWindow(call, endpoint, body));
+            return;
+        }
+        if (!rest.isEmpty() && rest.get(0).equals("grants")) {
+            guarded(call, () -> grants.handle(call, endpoint, rest.subList(1, rest.size())));
             return;
         }
         guarded(call, () -> {
@@ -117,13 +126,36 @@ final class DeviceApi {
             writeAttributes(call, registration, lwm2mPath(rest, 1));
         } else if (rest.size() >= 2) {
             String path = lwm2mPath(rest, 0);
+            boolean replace = !"false".equalsIgnoreCase(call.query.getOrDefault("replace", "true"));
+            if (call.query.containsKey("package")) {
+                call.withBody(body -> guarded(call, () -> push(call, registration, new LwM2mPath(path), replace, body)));
+                return;
+            }
             call.withBody(body -> guarded(call, () -> {
-                boolean replace = !"false".equalsIgnoreCase(call.query.getOrDefault("replace", "true"));
                 send(call, registration, new WriteRequest(replace ? Mode.REPLACE : Mode.UPDATE, format(call, "format"),
                         path, node(call, registration, new LwM2mPath(path), body)));
             }));
         } else {
             invalidPath(call);
+        }
+    }
+
+    private void push(Call call, Registration registration, LwM2mPath path, boolean replace, byte[] body) {
+        String sha256 = call.query.get("package");
+        if (!PackageStore.isHash(sha256)) {
+            throw new InvalidRequestException("package must be a SHA-256 of 64 hexadecimal digits in lower case");
+        }
+        if (body.length > 0) {
+            throw new InvalidRequestException("package names what is to be written: the body must be empty");
+        }
+        if (!path.isResource()) {
+            throw new InvalidRequestException("a package can be written to a resource only, such as /5/0/0");
+        }
+        PackageStore.Stored stored = packages.find(sha256);
+        if (stored == null) {
+            call.text(400, "there is no package " + sha256 + ": PUT /api/packages/" + sha256 + " first");
+        } else {
+            sender.push(call, registration, path, replace, stored);
         }
     }
 

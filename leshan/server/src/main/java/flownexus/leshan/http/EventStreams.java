@@ -103,16 +103,19 @@ final class EventStreams {
 
         void open() {
             streams.add(this);
-            if (endpoint != null) {
-                events.addLiveListener(this);
-            }
+            events.addLiveListener(this);
             call.request.addFailureListener(this::end);
             executor.execute(this::pump);
         }
 
         @Override
         public boolean wants(String device) {
-            return endpoint.equals(device);
+            return endpoint == null || endpoint.equals(device);
+        }
+
+        @Override
+        public boolean traces() {
+            return endpoint != null;
         }
 
         @Override

@@ -28,6 +28,8 @@ import flownexus.leshan.StartException;
 import flownexus.leshan.coap.LwM2mService;
 import flownexus.leshan.events.EventLog;
 import flownexus.leshan.models.ModelStore;
+import flownexus.leshan.packages.GrantStore;
+import flownexus.leshan.packages.PackageStore;
 import flownexus.leshan.requests.RequestService;
 import flownexus.leshan.security.CredentialStore;
 
@@ -48,19 +50,37 @@ public final class HttpService {
     private final ObjectSpecApi objectSpecs;
     private final RequestApi requests;
     private final ModelApi models;
+    private final PackageApi packages;
     private final DemoPages pages = new DemoPages();
     private final EventStreams streams;
     private final ExecutorService streamExecutor;
 
+    /**
+     * What devices can be updated with.
+     *
+     * @param host that they are told to fetch it from; null if that is to be found out for each
+     */
+    public record Packages(PackageStore store, GrantStore grants, String host) {
+
+        /** @throws StartException if the host cannot be part of an address */
+        public Packages {
+            if (host != null && !GrantApi.isHost(host)) {
+                throw new StartException("--package-host must be a name or an address (IPv6 without brackets)");
+            }
+        }
+    }
+
     /** @param token that every call must carry, or null for none */
     public HttpService(InetSocketAddress address, String token, LwM2mService lwm2m, CredentialStore credentials,
-            ModelStore models, RequestService requests, X509Certificate certificate, EventLog events,
+            ModelStore models, RequestService requests, Packages packages, X509Certificate certificate, EventLog events,
             ScheduledExecutorService timer) {
         this.address = address;
         this.tokenHash = token == null ? null : sha256(token);
         this.lwm2m = lwm2m;
         this.events = events;
-        this.devices = new DeviceApi(lwm2m, requests);
+        this.devices = new DeviceApi(lwm2m, requests, packages.store, new GrantApi(lwm2m, packages.store, packages.grants,
+                packages.host));
+        this.packages = new PackageApi(packages.store, packages.grants);
         this.security = new SecurityApi(lwm2m, credentials, certificate);
         this.objectSpecs = new ObjectSpecApi(lwm2m);
         this.models = new ModelApi(models);
@@ -160,6 +180,7 @@ public final class HttpService {
             case "server" -> security.handleServer(call);
             case "objectspecs" -> objectSpecs.handle(call);
             case "models" -> models.handle(call);
+            case "packages" -> packages.handle(call);
             case "requests" -> requests.handle(call);
             default -> call.text(404, "Not found");
             }

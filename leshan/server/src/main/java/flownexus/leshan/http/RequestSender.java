@@ -10,11 +10,16 @@ import org.eclipse.leshan.core.request.SimpleDownlinkRequest;
 import org.eclipse.leshan.core.request.exception.InvalidRequestException;
 import org.eclipse.leshan.core.request.exception.RequestCanceledException;
 import org.eclipse.leshan.core.request.exception.TimeoutException;
+import org.eclipse.leshan.core.response.ErrorCallback;
 import org.eclipse.leshan.core.response.LwM2mResponse;
+import org.eclipse.leshan.core.response.ResponseCallback;
+import org.eclipse.leshan.core.response.WriteResponse;
 import org.eclipse.leshan.server.registration.Registration;
 
 import flownexus.leshan.coap.LwM2mService;
+import flownexus.leshan.coap.PackagePush;
 import flownexus.leshan.coap.Transmission;
+import flownexus.leshan.packages.PackageStore;
 import flownexus.leshan.requests.Job;
 import flownexus.leshan.requests.RequestService;
 import flownexus.leshan.requests.Target;
@@ -53,8 +58,18 @@ final class RequestSender {
     /** @param onSuccess runs if the device did it, before the caller is told */
     <T extends LwM2mResponse> void send(Call call, Registration registration, DownlinkDeviceManagementRequest<T> request,
             Runnable onSuccess) {
+        send(call, registration, new Operation<>(request, new Transmission(registration, timeoutMillis(call)), onSuccess));
+    }
+
+    /** Writes a package that is in the store. */
+    void push(Call call, Registration registration, LwM2mPath path, boolean replace, PackageStore.Stored stored) {
+        String id = isAsynchronous(call) ? requestId(call) : null;
+        PackagePush push = lwm2m.push(registration, new PackagePush.Plan(path, replace, stored, id), timeoutMillis(call));
+        send(call, registration, new Push(push));
+    }
+
+    private <T extends LwM2mResponse> void send(Call call, Registration registration, Sending<T> sending) {
         boolean asynchronous = isAsynchronous(call);
-        Transmission transmission = new Transmission(registration, timeoutMillis(call));
         if (lwm2m.isSleeping(registration)) {
             if (asynchronous) {
                 call.text(409, "SLEEPING: the device is asleep; ask again when it is awake");
@@ -62,10 +77,10 @@ final class RequestSender {
                 call.text(504, "Request timeout: the device is sleeping");
             }
         } else if (!asynchronous) {
-            lwm2m.send(registration, request, transmission, response -> {
+            sending.start(registration, response -> {
                 try {
                     if (response.isSuccess()) {
-                        onSuccess.run();
+                        sending.succeeded();
                     }
                     call.json(json -> ResponseWriter.write(json, response));
                 } catch (RuntimeException e) {
@@ -75,21 +90,13 @@ final class RequestSender {
         } else if (requests.refuses()) {
             call.text(503, "no request can be accepted now: the disk takes nothing, or the server ends");
         } else {
-            requests.accept(requestId(call), target(registration, request),
-                    new DeviceJob<>(registration, request, transmission, onSuccess), found -> answer(call, found));
+            requests.accept(requestId(call), sending.target(registration.getEndpoint()),
+                    new DeviceJob<>(registration, sending), found -> answer(call, found));
         }
     }
 
     private static void answer(Call call, RequestService.Found found) {
         call.json(found.ended() ? 200 : 202, found.record());
-    }
-
-    private static Target target(Registration registration, DownlinkDeviceManagementRequest<?> request) {
-        if (request instanceof CompositeDownlinkRequest<?> composite) {
-            return new Target(registration.getEndpoint(), "", composite.getPaths().stream().map(LwM2mPath::toString)
-                    .toList());
-        }
-        return new Target(registration.getEndpoint(), ((SimpleDownlinkRequest<?>) request).getPath().toString(), List.of());
     }
 
     private static boolean isAsynchronous(Call call) {
@@ -122,19 +129,111 @@ final class RequestSender {
         return Math.max(1, Math.min(seconds, MAX_TIMEOUT_SECONDS)) * 1000;
     }
 
-    private final class DeviceJob<T extends LwM2mResponse> implements Job {
+    /** Something that is sent to a device, once. */
+    private interface Sending<T extends LwM2mResponse> {
 
-        private final Registration registration;
+        Target target(String endpoint);
+
+        /** Begins without waiting; exactly one of the callbacks is run, on any thread. */
+        void start(Registration registration, ResponseCallback<T> answered, ErrorCallback failed);
+
+        /** The device did it, and the caller has not been told yet. */
+        void succeeded();
+
+        void cancel();
+
+        boolean left();
+
+        long timeoutMillis();
+    }
+
+    private final class Operation<T extends LwM2mResponse> implements Sending<T> {
+
         private final DownlinkDeviceManagementRequest<T> request;
         private final Transmission transmission;
         private final Runnable onSuccess;
 
-        DeviceJob(Registration registration, DownlinkDeviceManagementRequest<T> request, Transmission transmission,
-                Runnable onSuccess) {
-            this.registration = registration;
+        Operation(DownlinkDeviceManagementRequest<T> request, Transmission transmission, Runnable onSuccess) {
             this.request = request;
             this.transmission = transmission;
             this.onSuccess = onSuccess;
+        }
+
+        @Override
+        public Target target(String endpoint) {
+            if (request instanceof CompositeDownlinkRequest<?> composite) {
+                return new Target(endpoint, "", composite.getPaths().stream().map(LwM2mPath::toString).toList());
+            }
+            return new Target(endpoint, ((SimpleDownlinkRequest<?>) request).getPath().toString(), List.of());
+        }
+
+        @Override
+        public void start(Registration registration, ResponseCallback<T> answered, ErrorCallback failed) {
+            lwm2m.send(registration, request, transmission, answered, failed);
+        }
+
+        @Override
+        public void succeeded() {
+            onSuccess.run();
+        }
+
+        @Override
+        public void cancel() {
+            transmission.cancel();
+        }
+
+        @Override
+        public boolean left() {
+            return transmission.left();
+        }
+
+        @Override
+        public long timeoutMillis() {
+            return transmission.timeoutMillis();
+        }
+    }
+
+    private record Push(PackagePush push) implements Sending<WriteResponse> {
+
+        @Override
+        public Target target(String endpoint) {
+            return new Target(endpoint, push.plan().path().toString(), List.of());
+        }
+
+        @Override
+        public void start(Registration registration, ResponseCallback<WriteResponse> answered, ErrorCallback failed) {
+            push.start(answered, failed);
+        }
+
+        @Override
+        public void succeeded() {
+            // nothing else depends on it
+        }
+
+        @Override
+        public void cancel() {
+            push.cancel();
+        }
+
+        @Override
+        public boolean left() {
+            return push.left();
+        }
+
+        @Override
+        public long timeoutMillis() {
+            return push.timeoutMillis();
+        }
+    }
+
+    private final class DeviceJob<T extends LwM2mResponse> implements Job {
+
+        private final Registration registration;
+        private final Sending<T> sending;
+
+        DeviceJob(Registration registration, Sending<T> sending) {
+            this.registration = registration;
+            this.sending = sending;
         }
 
         @Override
@@ -145,8 +244,7 @@ final class RequestSender {
                 return;
             }
             try {
-                lwm2m.send(current, request, transmission, response -> answered(response, ending),
-                        error -> failed(error, ending));
+                sending.start(current, response -> answered(response, ending), error -> failed(error, ending));
             } catch (RuntimeException e) {
                 failed(e, ending);
             }
@@ -155,7 +253,7 @@ final class RequestSender {
         private void answered(T response, Ending ending) {
             try {
                 if (response.isSuccess()) {
-                    onSuccess.run();
+                    sending.succeeded();
                 }
                 ending.answered(json -> ResponseWriter.write(json, response));
             } catch (RuntimeException e) {
@@ -175,17 +273,17 @@ final class RequestSender {
 
         @Override
         public void cancel() {
-            transmission.cancel();
+            sending.cancel();
         }
 
         @Override
         public boolean left() {
-            return transmission.left();
+            return sending.left();
         }
 
         @Override
         public long timeoutMillis() {
-            return transmission.timeoutMillis();
+            return sending.timeoutMillis();
         }
     }
 }

@@ -82,8 +82,12 @@ public final class EndpointAuthorizer implements Authorizer {
         return data;
     }
 
-    /** Why a peer may not use a name, or null if it may. */
-    private String objection(String endpoint, LwM2mIdentity identity, X509Certificate certificate) {
+    /**
+     * Why a peer may not use a name, or null if it may.
+     *
+     * @param certificate what it proved itself with; null if that was something else
+     */
+    public String objection(String endpoint, LwM2mIdentity identity, X509Certificate certificate) {
         Credential credential = credentials.byEndpoint(endpoint);
         if (identity instanceof X509Identity x509) {
             if (!x509.getX509CommonName().equals(endpoint)) {
