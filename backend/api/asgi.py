@@ -1,5 +1,6 @@
-"""What open pages cost: no thread each."""
+"""What open pages cost: no thread each. And how much anybody may send."""
 
+import json
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -27,3 +28,59 @@ def live_on_one_thread(application: Application, *, paths: frozenset[str]) -> Ap
             await application(scope, receive, send)
 
     return run
+
+
+# what is read on and thrown away, so that a browser gets to hear the answer: several times what is taken
+_DRAINED = 4
+
+
+def bodies_bounded(application: Application, *, most: int) -> Application:
+    """Answers 413 to what has more than `most` bytes.
+
+    Django has no limit of its own here: it takes a whole body to disk before it looks at who sends it.
+    """
+    sentence = f"The body is larger than {most // (1024 * 1024)} MiB, which is more than anything here takes."
+
+    async def run(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await application(scope, receive, send)
+            return
+        announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if announced.isdigit() and int(announced) > most:
+            await _too_large(scope, receive, send, sentence, most * _DRAINED)
+            return
+        received = 0
+        over = False
+
+        async def counted() -> Any:
+            nonlocal received, over
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > most:
+                over = True
+                # Django stops reading, and answers nothing
+                return {"type": "http.disconnect"}
+            return message
+
+        await application(scope, counted, send)
+        if over:
+            await _too_large(scope, receive, send, sentence, most * _DRAINED)
+
+    return run
+
+
+async def _too_large(scope: Any, receive: Any, send: Any, sentence: str, drained: int) -> None:
+    left = drained
+    while left > 0:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        left -= len(message.get("body", b""))
+        if not message.get("more_body", False):
+            break
+    as_json = scope["path"].startswith("/api/")
+    body = json.dumps({"detail": sentence}).encode() if as_json else sentence.encode()
+    kind = b"application/json" if as_json else b"text/plain; charset=utf-8"
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

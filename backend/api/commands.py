@@ -17,7 +17,7 @@ from backend.api.base import ERRORS, Endpoint, api, device_or_404, person
 from backend.api.parameters import LIMIT, strict
 from backend.api.schemas import Error
 from backend.commands.actions import ACTIONS, ActionError, action_get
-from backend.commands.models import Command, CommandBatch, Kind, State
+from backend.commands.models import ASKABLE, Command, CommandBatch, Kind, State
 from backend.commands.selectors import (
     BatchProgress,
     batch_get,
@@ -136,7 +136,7 @@ def _asked(asked: schemas.CommandAsk) -> dict[str, Any]:
             "note": asked.note or action.title,
         }
     if asked.kind is None:
-        raise HttpError(400, f"say kind ({', '.join(Kind.values)}) or action.")
+        raise HttpError(400, f"say kind ({', '.join(ASKABLE)}) or action.")
     if asked.type is not None and "value" not in given:
         raise HttpError(400, "type belongs to value; in arguments, a node has its own.")
     arguments = _value_arguments(asked) if "value" in given else asked.arguments or {}

@@ -30,6 +30,9 @@ class Kind(models.TextChoices):
     WRITE_PACKAGE = "write_package", "Write package"
 
 
+# what people may ask for
+ASKABLE = tuple(kind.value for kind in Kind if kind is not Kind.WRITE_PACKAGE)
+
 # several paths at once: they have no `path` of their own
 COMPOSITES = frozenset({Kind.READ_COMPOSITE, Kind.WRITE_COMPOSITE, Kind.OBSERVE_COMPOSITE, Kind.CANCEL_COMPOSITE})
 # asking twice does what asking once does: a silent device is asked again

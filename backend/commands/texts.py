@@ -60,6 +60,8 @@ def arguments_summary(command: Command) -> str:
         return _attributes(arguments.get("attributes") or {})
     if command.kind == Kind.EXECUTE:
         return _short(str(arguments.get("arguments") or ""))
+    if command.kind == Kind.WRITE_PACKAGE:
+        return f"{arguments.get('size')} bytes, SHA-256 {str(arguments.get('sha256'))[:12]}…"
     if command.kind == Kind.WRITE_COMPOSITE:
         nodes = arguments.get("nodes") or {}
         return ", ".join(f"{path}: {node_summary(path, node)}" for path, node in list(nodes.items())[:MANY]) + (

@@ -63,9 +63,9 @@ FIRMWARE_LIMIT_MIB = env_int("FLOWNEXUS_FIRMWARE_LIMIT_MIB", default=64, least=1
 # refuse images that are not signed by a registered key
 FIRMWARE_SIGNED_ONLY = env_bool("FLOWNEXUS_FIRMWARE_SIGNED_ONLY")
 # seconds without progress after which a transfer counts as stalled
-FIRMWARE_STALL_SECONDS = env_int("FLOWNEXUS_FIRMWARE_STALL_SECONDS", default=180, least=5, most=86400)
+FIRMWARE_STALL_SECONDS = env_int("FLOWNEXUS_FIRMWARE_STALL_SECONDS", default=180, least=1, most=86400)
 # seconds that a device may take to install an image and come back, beside what its size adds
-FIRMWARE_INSTALL_SECONDS = env_int("FLOWNEXUS_FIRMWARE_INSTALL_SECONDS", default=900, least=5, most=604800)
+FIRMWARE_INSTALL_SECONDS = env_int("FLOWNEXUS_FIRMWARE_INSTALL_SECONDS", default=900, least=1, most=604800)
 # seconds for which the new registration must last before the update counts as a success
 FIRMWARE_HOLD_SECONDS = env_int("FLOWNEXUS_FIRMWARE_HOLD_SECONDS", default=60, least=0, most=86400)
 # transfers of one update, at most

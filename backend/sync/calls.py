@@ -30,6 +30,14 @@ class Call:
     seconds: int
 
 
+def seconds_of(command: Command, size: int = 0) -> int:
+    """How long the device may take for it, with a body of that many bytes."""
+    if command.kind == Kind.WRITE_PACKAGE:
+        # whoever asked for it knows the device's speed
+        return int(command.arguments["seconds"])
+    return REQUEST_SECONDS + size // BYTES_PER_SECOND
+
+
 def call_of(command: Command) -> Call:
     """The request. Raises ValueError where its arguments are not what its kind needs."""
     arguments: Mapping[str, Any] = arguments_at(command.arguments or {}, at=timezone.now())
@@ -73,9 +81,13 @@ def call_of(command: Command) -> Call:
     elif kind == Kind.CANCEL_COMPOSITE:
         method, target = "DELETE", "/composite/observe"
         query = [("active", None), ("paths", ",".join(arguments["paths"]))]
+    elif kind == Kind.WRITE_PACKAGE:
+        # Leshan has it: no byte of it passes here
+        method, target, body, content_type = "PUT", path, b"", "application/octet-stream"
+        query = [("package", str(arguments["sha256"]))]
     else:
         raise ValueError(f"{kind!r} is no kind of command")
-    seconds = REQUEST_SECONDS + len(body or b"") // BYTES_PER_SECOND
+    seconds = seconds_of(command, len(body or b""))
     query.append(("timeout", str(seconds)))
     return Call(method, f"{target}?{_query(query)}", body, content_type, seconds)
 

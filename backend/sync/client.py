@@ -5,7 +5,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import IncompleteRead
-from typing import Any, NotRequired, TypedDict
+from pathlib import Path
+from typing import Any, BinaryIO, NotRequired, TypedDict
 from urllib.parse import quote
 
 import orjson
@@ -41,6 +42,8 @@ CONNECT_SECONDS = 3.05
 MARGIN_SECONDS = 5.0
 # Leshan answers these at once, when its disk has them
 ASYNC_SECONDS = 10.0
+# the last bytes of a package have to reach its disk before it answers
+PACKAGE_SECONDS = 60.0
 STREAM_CHUNK = 65536
 
 
@@ -284,6 +287,60 @@ class LeshanClient:
         except NotFoundError:
             return
 
+    # -- firmware packages (own server only)
+
+    def packages(self) -> dict[str, int]:
+        """SHA-256 → bytes of the packages that Leshan has."""
+        answer = self._json("GET", "/api/packages")
+        if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
+            raise UnexpectedAnswerError("/api/packages is not an array of objects")
+        return {str(item.get("sha256")): int(item.get("size") or 0) for item in answer}
+
+    def package_has(self, sha256: str) -> bool:
+        """Does Leshan have this package, whole?"""
+        try:
+            self._send("GET", f"/api/packages/{segment(sha256)}")
+        except NotFoundError:
+            return False
+        return True
+
+    def package_put(self, sha256: str, path: Path) -> None:
+        """Gives Leshan a package, streamed from its file.
+
+        Raises BadRequestError (such as: too large, another hash), RequestFailedError (such as: no room on its disk),
+        and OSError where the file cannot be read.
+        """
+        headers = {"Content-Type": "application/octet-stream"}
+        with path.open("rb") as file:
+            self._send("PUT", f"/api/packages/{segment(sha256)}", headers=headers, body=file, timeout=PACKAGE_SECONDS)
+
+    def package_delete(self, sha256: str) -> None:
+        """Takes a package back, with its grants; one that is not there is no error."""
+        try:
+            self._send("DELETE", f"/api/packages/{segment(sha256)}")
+        except NotFoundError:
+            return
+
+    def grant_put(self, endpoint: str, sha256: str) -> str:
+        """Lets the device fetch the package; the URI to write to its 5/x/1. The same again gives the same URI.
+
+        Raises NotFoundError where there is no such package, NotRegisteredError.
+        """
+        answer = self._json("PUT", f"{self._client(endpoint)}/grants/{segment(sha256)}")
+        uri = answer.get("uri") if isinstance(answer, dict) else None
+        if not isinstance(uri, str) or not uri:
+            raise UnexpectedAnswerError("the answer to a grant has no 'uri'")
+        return uri
+
+    def grant_delete(self, endpoint: str, sha256: str) -> None:
+        """The device may fetch the package no longer; a grant that is not there is no error."""
+        try:
+            self._send("DELETE", f"{self._client(endpoint)}/grants/{segment(sha256)}")
+        except NotFoundError:
+            return
+
+    # -- devices' awake windows and models
+
     def awake_set(self, endpoint: str, seconds: int) -> None:
         """Sets how long the device is taken to be awake after its last message (own server only)."""
         self._send("PUT", f"{self._client(endpoint)}/awake", body=orjson.dumps({"seconds": seconds}))
@@ -329,12 +386,14 @@ class LeshanClient:
         *,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: bytes | BinaryIO | None = None,
         timeout: float = 10.0,
         stream: bool = False,
     ) -> requests.Response:
         token = self._token.value()
         for attempt in (1, 2):
+            if body is not None and not isinstance(body, bytes):
+                body.seek(0)
             try:
                 response = self._session().request(
                     method,
@@ -396,7 +455,7 @@ class LeshanClient:
         return error
 
     @staticmethod
-    def _headers(token: str, extra: Mapping[str, str] | None, body: bytes | None) -> dict[str, str]:
+    def _headers(token: str, extra: Mapping[str, str] | None, body: bytes | BinaryIO | None) -> dict[str, str]:
         headers = dict(extra or {})
         if token:
             headers["Authorization"] = f"Bearer {token}"

@@ -25,6 +25,7 @@ from backend.sync.events import (
     ObservationLost,
     Poisoned,
     Presence,
+    Progressed,
     Reading,
     Refused,
     Registered,
@@ -469,6 +470,24 @@ def _refused(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Event:
     )
 
 
+def _progressed(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Event:
+    sent, total, block = (body.get(key) for key in ("sent", "total", "block"))
+    if type(sent) is not int or type(total) is not int or not 0 <= sent <= total < 2**63:
+        raise ValueError(f"{sent!r:.40} of {total!r:.40} bytes is no progress")
+    return Progressed(
+        id_,
+        name,
+        data,
+        _time(body),
+        endpoint=_endpoint(body),
+        request_id=str(body.get("requestId") or ""),
+        sha256=str(body["sha256"]),
+        sent=sent,
+        total=total,
+        block=block if type(block) is int and 0 < block < 2**31 else None,
+    )
+
+
 def _unknown(id_: str, name: str, data: bytes, body: Any) -> Event:
     return Unknown(id_, name, data, None)
 
@@ -491,5 +510,5 @@ _PARSERS: dict[str, Callable[[str, str, bytes, Any], Event]] = {
     "UNDECODED": _undecoded,
     "REFUSED": _refused,
     "COAPLOG": _ignored,
-    "PROGRESS": _ignored,
+    "PROGRESS": _progressed,
 }

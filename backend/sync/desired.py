@@ -1,4 +1,4 @@
-"""What people may change while `sync` runs, beside profiles and credentials: noticed here, carried out by jobs.
+"""What people may change while `sync` runs, beside profiles: noticed here, carried out by jobs.
 
 Used by the writer's thread only.
 """
@@ -10,11 +10,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from backend.devices.models import LeshanServer
 from backend.devices.services import definitions_problems, objectspecs_doubt, objectspecs_drop, objectspecs_store
 from backend.sync import queries
 from backend.sync.definitions import PushDefinitions
+from backend.sync.models import PushedCredential
 from backend.sync.plan import retry_delay
-from backend.sync.work import DefinitionsDone, FetchSpecs, Job, SpecsDone
+from backend.sync.work import CredentialsDone, DefinitionsDone, FetchSpecs, Job, PushCredentials, SpecsDone
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,112 @@ class OwnWishes:
         return {endpoint for _, (endpoint, _) in before.items() ^ self._rows.items()}
 
 
+class Push:
+    """Work at Leshan of which one piece is under way at a time: two could overtake each other.
+
+    What is wanted meanwhile comes after it, and what failed is tried again.
+    """
+
+    def __init__(self, begin: Callable[[], None]) -> None:
+        """`begin` starts a piece of what is wanted then; `over` is to be called when it has ended."""
+        self._begin = begin
+        self._busy = self._next = False
+        self._attempt = 0
+        self._again = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Is it time to try again?"""
+        return bool(self._again) and time.monotonic() >= self._again
+
+    def push(self) -> None:
+        """Brings Leshan to what is wanted, now or when the piece that is under way has ended."""
+        if self._busy:
+            self._next = True
+            return
+        self._busy, self._next, self._again = True, False, 0.0
+        self._begin()
+
+    def over(self, *, failed: bool) -> None:
+        """The piece has ended."""
+        self._attempt = self._attempt + 1 if failed else 0
+        self._again = time.monotonic() + retry_delay(self._attempt, first=1.0, most=60.0) if failed else 0.0
+        self._busy = False
+        if self._next:
+            self.push()
+
+
+class Credentials:
+    """The devices' credentials in Leshan."""
+
+    def __init__(
+        self, *, retry: Retry, submit: Callable[[Job], None], problem: Callable[[str], None], server: LeshanServer
+    ) -> None:
+        """`submit` takes the requests to make; `problem` what is wrong, "" where nothing is."""
+        self._retry = retry
+        self._submit = submit
+        self._problem = problem
+        self._server = server
+        self._seen: tuple[object, ...] | None = None
+        self._push = Push(self._begin)
+        self.push = self._push.push
+
+    def start(self) -> None:
+        """What is known already."""
+        self._seen = queries.credentials_fingerprint()
+
+    def look(self) -> None:
+        """Notices what has changed."""
+        seen = self._retry(queries.credentials_fingerprint)
+        if seen != self._seen or self._push.due:
+            self._seen = seen
+            self.push()
+
+    def _begin(self) -> None:
+        wanted = self._retry(queries.credentials_wanted)
+        pushed = self._retry(lambda: queries.credentials_pushed(server_id=self._server.pk))
+        # noted before it is given: after a crash in between we still know that it is ours to remove
+        claimed = [endpoint for endpoint in wanted if endpoint not in pushed]
+        self._retry(
+            lambda: PushedCredential.objects.bulk_create(
+                [PushedCredential(server=self._server, endpoint=endpoint, digest="") for endpoint in claimed],
+                ignore_conflicts=True,
+            )
+        )
+        pushed |= dict.fromkeys(claimed, "")
+        self._submit(Job("credentials", deque([PushCredentials(wanted, pushed)])))
+
+    def pushed(self, done: CredentialsDone) -> None:
+        """Notes what Leshan has now."""
+        self._retry(lambda: self._store(done))
+        if done.pushed or done.removed:
+            log.info("credentials: %d given to Leshan, %d removed", len(done.pushed), len(done.removed))
+        if done.failed:
+            endpoint, why = next(iter(done.failed.items()))
+            text = f"Leshan refuses {len(done.failed)} credentials, such as that of {endpoint!r}: {why}"
+        elif done.error:
+            text = f"credentials could not be given to Leshan: {done.error}"
+        else:
+            text = ""
+        self._problem(text)
+        self._push.over(failed=bool(done.failed or done.error))
+
+    def _store(self, done: CredentialsDone) -> None:
+        PushedCredential.objects.bulk_create(
+            [
+                PushedCredential(server=self._server, endpoint=endpoint, digest=digest)
+                for endpoint, digest in done.pushed.items()
+            ],
+            update_conflicts=True,
+            unique_fields=["server", "endpoint"],
+            update_fields=["digest"],
+        )
+        for start in range(0, len(done.removed), 500):
+            PushedCredential.objects.filter(
+                server=self._server, endpoint__in=done.removed[start : start + 500]
+            ).delete()
+
+
 class Definitions:
     """Own object definitions in Leshan, and what every object's definition is by its word."""
 
@@ -52,9 +160,9 @@ class Definitions:
         self._server_id = server_id
         self._seen: tuple[Any, ...] | None = None
         self._known: set[tuple[int, str]] = set()
-        self._busy = self._next = False
-        self._attempt = 0
-        self._again = 0.0
+        self._push = Push(self._begin)
+        # also when Leshan is there again
+        self.push = self._push.push
 
     def start(self) -> None:
         """What is known already."""
@@ -63,29 +171,19 @@ class Definitions:
     def look(self) -> None:
         """Notices new and deleted ones."""
         seen = self._retry(queries.definitions_fingerprint)
-        if seen != self._seen or (self._again and time.monotonic() >= self._again):
+        if seen != self._seen or self._push.due:
             self._seen = seen
             self.push()
 
-    def push(self) -> None:
-        """Brings Leshan to what is wanted; also when it is there again."""
-        if self._busy:
-            self._next = True
-            return
-        self._busy, self._next, self._again = True, False, 0.0
+    def _begin(self) -> None:
         self._submit(Job("definitions", deque([PushDefinitions(self._retry(queries.definitions_wanted))])))
 
     def pushed(self, done: DefinitionsDone) -> None:
         """Notes what Leshan refuses; what is new in it is fetched."""
-        self._busy = False
         if done.problems:
             self._retry(lambda: definitions_problems(problems=done.problems))
         if done.error:
-            self._attempt += 1
-            self._again = time.monotonic() + retry_delay(self._attempt, first=1.0, most=60.0)
             log.warning("object definitions could not be given to Leshan: %s", done.error)
-        else:
-            self._attempt = 0
         if done.changed:
             log.info("object definitions given to Leshan: %s", ", ".join(map(str, sorted(done.changed))))
         if done.removed:
@@ -93,8 +191,7 @@ class Definitions:
             self._retry(lambda: objectspecs_doubt(pairs=done.removed))
         if not done.error:
             self._fetch(done.changed | self._retry(queries.objectspecs_doubted))
-        if self._next:
-            self.push()
+        self._push.over(failed=bool(done.error))
 
     def _fetch(self, object_ids: frozenset[int]) -> None:
         """Asks anew for the definitions of these objects; doubted ones that no device has are dropped."""

@@ -1,7 +1,8 @@
 """Which command goes to Leshan when: the bookkeeping of queues, one per device, and of what is in flight.
 
 Used by the writer's thread only. The database has the truth; what is kept here can be made anew from it at any time.
-A device's commands go one at a time, in the order of their ids, while the device is registered and awake.
+A device's commands go one at a time, in the order of their ids, while the device is registered and awake. A package's
+transfer takes long: it has a lane of its own, beside the ordinary one.
 """
 
 import heapq
@@ -14,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from backend.commands.models import HARMLESS, Command, Kind, State
-from backend.commands.services.outcomes import Verdict, answered_by_server, lost, verdict
+from backend.commands.services.outcomes import Verdict, answered_by_server, lost, verdict, without_package
 from backend.commands.services.transitions import (
     Settled,
     Waiting,
@@ -29,7 +30,7 @@ from backend.commands.services.transitions import (
     commands_waiting_rows,
     tell_pages,
 )
-from backend.sync.calls import REQUEST_SECONDS
+from backend.sync.calls import seconds_of
 from backend.sync.decoder import record_of
 from backend.sync.plan import retry_delay
 from backend.sync.requests import Answer, Handed
@@ -47,7 +48,7 @@ HANDING_OVER = 256
 # so many at least are claimed together where more of them wait: each claim is a transaction
 CLAIM = 32
 # a command in flight of which nothing is heard for this long after its time is asked for
-OVERDUE_SECONDS = REQUEST_SECONDS + 15.0
+OVERDUE_SECONDS = 15.0
 # an end that was told is stored within this time, or it cannot be
 STORED_SECONDS = 10.0
 # one of which Leshan, which cannot be asked, has not told the end ends by itself this long after its expiry
@@ -93,15 +94,26 @@ class Flight:
 
 @dataclass(slots=True)
 class Line:
-    """The commands of one device."""
+    """The commands of one device, in one lane."""
 
     device_id: int
     endpoint: str
+    # the lane of the packages' transfers: what else is asked of the device is not kept back for it
+    package: bool = False
     # ids, lowest first
     queue: list[int] = field(default_factory=list)
     flight: Flight | None = None
     # time.time() when it is looked at again anyway
     later: float = 0.0
+
+    @property
+    def key(self) -> "Key":
+        """Where it is to be found."""
+        return self.device_id, self.package
+
+
+# device id, whether it is the lane of packages
+Key = tuple[int, bool]
 
 
 class Dispatcher:
@@ -116,12 +128,14 @@ class Dispatcher:
         release: Callable[[str], None],
         answered: Callable[[dict[str, Any]], None],
         replan: Callable[[str], None] = lambda endpoint: None,
+        touched: Callable[[int], None] = lambda device_id: None,
     ) -> None:
         """`retry` carries out work on the database, however long that is away.
 
         `hold` keeps the device's other requests back: false while one is under way (`freed` tells when it is over);
         `release` lets them go on. `answered` takes the record of a request that ended, to be stored like its event.
         `replan` takes the endpoint of a device of which a command about an observation ended without its answer.
+        `touched` takes the id of a device of which a command has ended, or waits again.
         """
         self._hands = hands
         self._retry = retry
@@ -129,15 +143,16 @@ class Dispatcher:
         self._release = release
         self._answered = answered
         self._replan = replan
-        self._lines: dict[int, Line] = {}
-        self._by_endpoint: dict[str, Line] = {}
+        self._touched = touched
+        self._lines: dict[Key, Line] = {}
+        self._by_endpoint: dict[tuple[str, bool], Line] = {}
         # queued command → when it may go at the earliest, time.time(), and its line
         self._known: dict[int, tuple[float, Line]] = {}
         self._flights: dict[int, Flight] = {}
         # lines in which something may go now
-        self._ready: set[int] = set()
-        # (time.time(), device id): when to look at a line again
-        self._later: list[tuple[float, int]] = []
+        self._ready: set[Key] = set()
+        # (time.time(), line): when to look at a line again
+        self._later: list[tuple[float, Key]] = []
         # (time.monotonic(), command id): when to ask Leshan again about one in flight
         self._again: list[tuple[float, int]] = []
         self._held: set[str] = set()
@@ -209,24 +224,29 @@ class Dispatcher:
 
     def _sign(self, endpoint: str) -> None:
         self._signs[endpoint] = time.monotonic()
-        line = self._by_endpoint.get(endpoint)
-        if line is not None:
-            self._ready.add(line.device_id)
+        for package in (False, True):
+            line = self._by_endpoint.get((endpoint, package))
+            if line is not None:
+                self._ready.add(line.key)
 
     def freed(self, endpoint: str) -> None:
         """The request that kept `hold` from holding is over."""
-        line = self._by_endpoint.get(endpoint)
+        line = self._by_endpoint.get((endpoint, False))
         if line is not None:
-            self._ready.add(line.device_id)
+            self._ready.add(line.key)
 
     @property
     def in_flight(self) -> int:
         """How many commands are `sent`."""
         return len(self._flights)
 
+    def is_registered(self, endpoint: str) -> bool:
+        """Has the device a registration, as far as we know?"""
+        return endpoint in self._registered
+
     def empty(self, endpoint: str) -> bool:
-        """Has the device no command that waits or is in flight?"""
-        line = self._by_endpoint.get(endpoint)
+        """Has the device no ordinary command that waits or is in flight?"""
+        line = self._by_endpoint.get((endpoint, False))
         return line is None or (line.flight is None and not line.queue)
 
     # -- the clock
@@ -266,6 +286,8 @@ class Dispatcher:
             # a person cancelled them, or deleted the device
             devices = {self._known[command_id][1].device_id for command_id in gone}
             self._retry(lambda: tell_pages(device_ids=sorted(devices)))
+            for device_id in devices:
+                self._touched(device_id)
         for command_id in gone:
             self._forget(command_id, ended=True)
         for command_id in self._flights.keys() - sent:
@@ -277,7 +299,7 @@ class Dispatcher:
         if strangers:
             for command in self._retry(lambda: commands_sent(ids=strangers)):
                 flight = self._fly(command)
-                if flight.command.device.endpoint not in self._held:
+                if not _package(command.kind) and flight.command.device.endpoint not in self._held:
                     self._held.add(flight.command.device.endpoint)
                     self._hold(flight.command.device.endpoint)
                 if self._connected:
@@ -286,17 +308,18 @@ class Dispatcher:
     def _learn(self, ids: set[int], *, tell: bool) -> None:
         rows: list[Waiting] = self._retry(lambda: commands_waiting_rows(ids=ids))
         for row in rows:
-            self._enqueue(row.id, self._line(row.device_id, row.endpoint), row.not_before)
+            self._enqueue(row.id, self._line(row.device_id, row.endpoint, _package(row.kind)), row.not_before)
             if row.kind in OBSERVING:
                 self._observing.add(row.id)
             self._highest = max(self._highest, row.id)
         if tell and rows:
             self._retry(lambda: tell_pages(device_ids=[row.device_id for row in rows]))
 
-    def _line(self, device_id: int, endpoint: str) -> Line:
-        line = self._lines.get(device_id)
+    def _line(self, device_id: int, endpoint: str, package: bool) -> Line:
+        line = self._lines.get((device_id, package))
         if line is None:
-            line = self._lines[device_id] = self._by_endpoint[endpoint] = Line(device_id, endpoint)
+            line = Line(device_id, endpoint, package)
+            self._lines[line.key] = self._by_endpoint[endpoint, package] = line
         return line
 
     def _enqueue(self, command_id: int, line: Line, not_before: datetime | None) -> None:
@@ -304,7 +327,7 @@ class Dispatcher:
             return
         insort(line.queue, command_id)
         self._known[command_id] = (0.0 if not_before is None else not_before.timestamp(), line)
-        self._ready.add(line.device_id)
+        self._ready.add(line.key)
 
     def _forget(self, command_id: int, *, ended: bool = False) -> None:
         """No longer queued; `ended`: nor will it be sent."""
@@ -314,13 +337,15 @@ class Dispatcher:
         if known is not None:
             line = known[1]
             line.queue.remove(command_id)
-            self._ready.add(line.device_id)
-            if ended and observing:
-                self._replan(line.endpoint)
+            self._ready.add(line.key)
+            if ended:
+                self._touched(line.device_id)
+                if observing:
+                    self._replan(line.endpoint)
 
     def _fly(self, command: Command) -> Flight:
         self._forget(command.pk)
-        line = self._line(command.device_id, command.device.endpoint)
+        line = self._line(command.device_id, command.device.endpoint, _package(command.kind))
         flight = self._flights[command.pk] = line.flight = Flight(command)
         return flight
 
@@ -329,10 +354,10 @@ class Dispatcher:
         flight = self._flights.pop(command_id, None)
         if flight is None:
             return
-        line = self._lines[flight.command.device_id]
+        line = self._lines[flight.command.device_id, _package(flight.command.kind)]
         if line.flight is flight:
             line.flight = None
-        self._ready.add(line.device_id)
+        self._ready.add(line.key)
 
     def _expire(self) -> None:
         for command_id, _ in self._retry(lambda: commands_expire(at=_utc_now())):
@@ -348,7 +373,7 @@ class Dispatcher:
         if not self._connected:
             return
         for flight in self._flights.values():
-            if flight.accepted and not flight.busy and now - flight.since > OVERDUE_SECONDS:
+            if flight.accepted and not flight.busy and now - flight.since > _seconds(flight.command):
                 self._look(flight)
 
     def _cancel(self) -> None:
@@ -394,7 +419,7 @@ class Dispatcher:
             line = self._lines.get(heapq.heappop(self._later)[1])
             if line is not None:
                 line.later = 0.0
-                self._ready.add(line.device_id)
+                self._ready.add(line.key)
         # not one by one as each is handed over: a claim costs about the same for one as for many
         while self._ready and HANDING_OVER - self._handing >= min(len(self._ready), CLAIM):
             due = self._due(now, HANDING_OVER - self._handing)
@@ -403,23 +428,23 @@ class Dispatcher:
             self._claim(due)
 
     def _due(self, now: float, room: int) -> list[int]:
-        """The commands whose turn it is, one per device; lines in which nothing can go are put aside."""
+        """The commands whose turn it is, one per line; lines in which nothing can go are put aside."""
         due: list[int] = []
-        for device_id in sorted(self._ready):
+        for key in sorted(self._ready):
             if len(due) >= room:
                 break
-            line = self._lines.get(device_id)
+            line = self._lines.get(key)
             if line is None or line.flight is not None:
-                self._ready.discard(device_id)
+                self._ready.discard(key)
                 continue
             if not self._may_go(line, now):
-                self._ready.discard(device_id)
+                self._ready.discard(key)
                 self._let_go(line)
                 continue
-            if line.endpoint not in self._held:
+            if not line.package and line.endpoint not in self._held:
                 if not self._hold(line.endpoint):
                     self._holding.add(line.endpoint)
-                    self._ready.discard(device_id)
+                    self._ready.discard(key)
                     continue
                 self._holding.discard(line.endpoint)
                 self._held.add(line.endpoint)
@@ -435,28 +460,28 @@ class Dispatcher:
         if not_before > now:
             if line.later != not_before:
                 line.later = not_before
-                heapq.heappush(self._later, (not_before, line.device_id))
+                heapq.heappush(self._later, (not_before, line.key))
             return False
         return True
 
     def _let_go(self, line: Line) -> None:
         # the same name may have another line, of a device that was deleted and came back: then it is that one's
-        current = self._by_endpoint.get(line.endpoint) is line
-        if current and (line.endpoint in self._held or line.endpoint in self._holding):
+        current = self._by_endpoint.get((line.endpoint, line.package)) is line
+        if current and not line.package and (line.endpoint in self._held or line.endpoint in self._holding):
             self._held.discard(line.endpoint)
             self._holding.discard(line.endpoint)
             self._release(line.endpoint)
         if not line.queue and line.flight is None:
-            self._lines.pop(line.device_id, None)
+            self._lines.pop(line.key, None)
             if current:
-                self._by_endpoint.pop(line.endpoint, None)
+                self._by_endpoint.pop((line.endpoint, line.package), None)
 
     def _claim(self, ids: list[int]) -> None:
         journal = self._journal or ""
         claimed: list[Command] = self._retry(lambda: commands_claim(ids=ids, journal=journal, at=_utc_now()))
         for command in claimed:
             flight = self._fly(command)
-            self._ready.discard(command.device_id)
+            self._ready.discard((command.device_id, _package(command.kind)))
             flight.busy = True
             self._handing += 1
             self._hands.start(command)
@@ -471,8 +496,8 @@ class Dispatcher:
             self._retry(lambda: commands_refuse(ids=ids, reason=STOCK, at=_utc_now()))
             for command_id in ids:
                 self._forget(command_id, ended=True)
-        for device_id in list(self._ready):
-            line = self._lines.get(device_id)
+        for key in list(self._ready):
+            line = self._lines.get(key)
             if line is not None and line.flight is None:
                 self._let_go(line)
         self._ready.clear()
@@ -488,10 +513,11 @@ class Dispatcher:
                 self._observing.add(item.id)
             if item.silent:
                 self._silent.add(item.endpoint)
-            line = self._line(item.device_id, item.endpoint)
+            line = self._line(item.device_id, item.endpoint, item.package)
             if item.state == State.QUEUED:
                 self._enqueue(item.id, line, item.not_before)
-            self._ready.add(item.device_id)
+            self._ready.add(line.key)
+            self._touched(item.device_id)
 
     def handle(self, handed: Handed) -> None:
         """An HTTP request about a command is over."""
@@ -561,10 +587,20 @@ class Dispatcher:
             return Verdict(State.QUEUED, text, delay=soon, counted=False)
         if handed.answer is Answer.NOTHING_TO_END:
             return answered_by_server()
+        if handed.answer is Answer.NO_PACKAGE:
+            return without_package(handed.error)
         return Verdict(State.FAILED, handed.error or "Leshan refuses it without a reason")
 
     def _decide(self, request_id: str, verdict: Verdict) -> None:
         self._verdicts.append((request_id, verdict))
+
+
+def _package(kind: str) -> bool:
+    return kind == Kind.WRITE_PACKAGE
+
+
+def _seconds(command: Command) -> float:
+    return OVERDUE_SECONDS + seconds_of(command)
 
 
 def _utc_now() -> datetime:

@@ -116,8 +116,23 @@ class Refused(Event):
 
 
 @dataclass(slots=True)
+class Progressed(Event):
+    """PROGRESS: how far a package's transfer is. Live: it has no id, and its loss costs nothing.
+
+    `request_id` is "" where the device fetches the package itself. `sent`, `total` and `block` are bytes.
+    """
+
+    endpoint: str
+    request_id: str
+    sha256: str
+    sent: int
+    total: int
+    block: int | None
+
+
+@dataclass(slots=True)
 class Ignored(Event):
-    """A live event that is not for storing (COAPLOG, PROGRESS)."""
+    """A live event that is not for storing (COAPLOG)."""
 
 
 @dataclass(slots=True)

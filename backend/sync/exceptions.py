@@ -1,6 +1,10 @@
 """Everything that can go wrong between `sync`, Leshan and the devices behind it."""
 
 
+class StoppedError(Exception):
+    """The process is to end while the database is away."""
+
+
 class LeshanError(Exception):
     """A request to Leshan did not do what it should. `said`: Leshan's own words, "" where it has none."""
 

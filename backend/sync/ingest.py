@@ -85,6 +85,8 @@ KEEP_LIMIT = 1024 * 1024
 # object 3 resources that are copied to the device, for fast lists
 IDENTITY = {"/3/0/0": "manufacturer", "/3/0/1": "model", "/3/0/2": "serial_number", "/3/0/3": "firmware_version"}
 
+FIRMWARE = "/5/"
+
 # items that tell something of a device that is there already
 _OF_DEVICES = Presence | ObservationLost | Undecoded | Responded | ReadDone | ObserveFailed | AttributesDone | Refused
 
@@ -123,6 +125,10 @@ class Stored:
     answers: AnswerEffects = field(default_factory=AnswerEffects)
     # ids of devices that are new, or say other things of themselves (manufacturer, model)
     identified: set[int] = field(default_factory=set)
+    # ids of devices that said something of their firmware update (object 5)
+    firmware: set[int] = field(default_factory=set)
+    # endpoint → id of the devices in `registered` and `ended`
+    device_ids: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: "Stored") -> None:
         """Joins the outcome of a later part."""
@@ -141,6 +147,8 @@ class Stored:
         self.unsure = self.unsure or other.unsure
         self.answers.add(other.answers)
         self.identified |= other.identified
+        self.firmware |= other.firmware
+        self.device_ids |= other.device_ids
 
 
 @dataclass(slots=True)
@@ -793,8 +801,10 @@ class _Batch:
         changes += [(device_id, Change.Kind.COMMANDS) for device_id in sorted(self._commanded)]
         contacts = []
         registrations = []
-        for work in self._works.values():
+        for endpoint, work in self._works.items():
             device = work.device
+            if endpoint in self._result.registered or endpoint in self._result.ended:
+                self._result.device_ids[endpoint] = device.pk
             if work.touched:
                 contact = datetime_of_us(work.contact) if work.contact else None
                 if contact is None or (device.last_contact is not None and device.last_contact > contact):
@@ -842,6 +852,8 @@ class _Batch:
                 resources.append(
                     (work.device.pk, path, *resource_ids(path), type_, value, number, time, received, own is not None)
                 )
+                if path.startswith(FIRMWARE):
+                    self._result.firmware.add(work.device.pk)
                 column = IDENTITY.get(path)
                 if column is not None and getattr(work.device, column) != value[:255]:
                     work.identity[column] = value[:255]

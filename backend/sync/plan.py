@@ -102,13 +102,17 @@ COMPOSITE_MOST = 6
 
 
 def paths_wanted(
-    wishes: Iterable[Wish], links: Sequence[Mapping[str, Any]], own: Iterable[OwnWish] = ()
+    wishes: Iterable[Wish],
+    links: Sequence[Mapping[str, Any]],
+    own: Iterable[OwnWish] = (),
+    firmware: Iterable[str] = (),
 ) -> dict[str, Attributes]:
     """The profile's patterns as real paths on a device with these object links: only what the device lists.
 
     `*` stands for every instance that is listed; a pattern for an instance that is not listed gives nothing, but where
     an object is listed without instances, a pattern with an instance number is tried. A person's own word overrides
-    the profile's on its path; there the device only has to have the object.
+    the profile's on its path; there the device only has to have the object. What a firmware update follows is observed
+    even against that word, as long as it lasts.
     """
     instances = object_instances(links)
     paths: dict[str, Attributes] = {}
@@ -140,6 +144,9 @@ def paths_wanted(
             paths.pop(path, None)
         elif object_id in instances:
             paths[path] = attributes
+    for path in firmware:
+        if path_ids(path)[0] in instances:
+            paths.setdefault(path, {})
     return paths
 
 
@@ -174,6 +181,8 @@ class DeviceFacts:
     composite: bool = False
     # paths that a command is about to observe, or no longer: it has the first word
     commanded: frozenset[str] = frozenset()
+    # paths that a firmware update follows
+    firmware: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +209,7 @@ def device_plan(facts: DeviceFacts, *, retry_failed: bool = False) -> DevicePlan
     registration is not tried again, but with `retry_failed`. Attributes are written anew in every registration: nobody
     knows whether the device kept them.
     """
-    wanted = paths_wanted(facts.wishes, facts.links, facts.own)
+    wanted = paths_wanted(facts.wishes, facts.links, facts.own, facts.firmware)
     rows = {row.path: row for row in facts.observations}
     here = {path: row for path, row in rows.items() if row.registration_id == facts.registration_id}
     active = {path for path, row in here.items() if row.state == "active"}

@@ -20,6 +20,8 @@ from backend.devices.models import (
     Status,
 )
 from backend.devices.services import DOUBTED, awake_effective
+from backend.firmware.models import FirmwareUpdate
+from backend.firmware.services.drive import wished_paths
 from backend.lwm2m.objects import object_versions, resource_definition, version_nearest
 from backend.lwm2m.paths import path_ids
 from backend.pki.models import Certificate, Credential
@@ -176,6 +178,23 @@ def credentials_pushed(*, server_id: int) -> dict[str, str]:
     return dict(PushedCredential.objects.filter(server_id=server_id).values_list("endpoint", "digest"))
 
 
+def packages_needed() -> set[str]:
+    """SHA-256 of the images of updates that have not ended."""
+    return set(
+        FirmwareUpdate.objects.filter(ended_at=None).order_by().values_list("image__sha256", flat=True).distinct()
+    )
+
+
+def updates_known(ids: Collection[int]) -> list[int]:
+    """Those of these updates that have not ended."""
+    return list(FirmwareUpdate.objects.filter(pk__in=list(ids), ended_at=None).order_by().values_list("pk", flat=True))
+
+
+def updates_devices(ids: Collection[int]) -> dict[int, str]:
+    """The devices of these updates: id → endpoint."""
+    return dict(FirmwareUpdate.objects.filter(pk__in=ids).order_by().values_list("device_id", "device__endpoint"))
+
+
 def objectspecs_known() -> set[tuple[int, str]]:
     """The (object, version) pairs of which there is a definition that is not doubted."""
     return set(ObjectSpec.objects.exclude(fetched_at=DOUBTED).values_list("object_id", "version"))
@@ -248,6 +267,7 @@ def _records(names: Sequence[str]) -> list[DeviceRecord]:
         known.setdefault(device_id, {})[object_id, instance] = count
     identity = Resource.objects.filter(Q(device_id__in=ids), path__in=_IDENTITY).order_by()
     identified = dict(identity.values_list("device_id").annotate(Max("received")))
+    firmware = wished_paths(device_ids=ids) if ids else {}
     records = []
     for row in rows:
         profile = row.device.profile
@@ -261,6 +281,7 @@ def _records(names: Sequence[str]) -> list[DeviceRecord]:
             own=own.get(row.device_id, []),
             composite=profile is not None and profile.composite,
             commanded=frozenset(commanded.get(row.device_id, ())),
+            firmware=tuple(firmware.get(row.device_id, ())),
         )
         records.append(
             DeviceRecord(

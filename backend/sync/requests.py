@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from backend.commands.models import Command, Kind
+from backend.commands.services.outcomes import package_missing
 from backend.sync.calls import call_of
 from backend.sync.client import LeshanClient
 from backend.sync.exceptions import (
@@ -40,6 +41,8 @@ class Answer(StrEnum):
     NOT_REGISTERED = "not registered"
     # the observation to be ended is not there
     NOTHING_TO_END = "nothing to end"
+    # the package to be written is not there
+    NO_PACKAGE = "no package"
     REFUSED = "refused"
     # nobody knows whether Leshan has it
     UNAVAILABLE = "unavailable"
@@ -121,9 +124,9 @@ class Requests:
             return handed(Answer.UNAVAILABLE, error=str(error))
         except NotFoundError as error:
             ends = command.kind in {Kind.CANCEL_OBSERVE, Kind.CANCEL_COMPOSITE} and "observation" in error.said
-            return handed(Answer.NOTHING_TO_END if ends else Answer.REFUSED, error=error.said or str(error))
+            return handed(Answer.NOTHING_TO_END if ends else _refused(command, error), error=error.said or str(error))
         except LeshanError as error:
-            return handed(Answer.REFUSED, error=error.said or str(error))
+            return handed(_refused(command, error), error=error.said or str(error))
         except Exception as error:
             # such as arguments that are not what the kind needs: nothing was asked
             log.exception("command %s could not be asked", command.pk)
@@ -141,3 +144,8 @@ class Requests:
             return Handed(command.pk, command.request_id, Answer.UNAVAILABLE, started, error=str(error))
         answer = Answer.NO_RECORD if record is None else Answer.RECORD
         return Handed(command.pk, command.request_id, answer, started, record)
+
+
+def _refused(command: Command, error: LeshanError) -> Answer:
+    missing = command.kind == Kind.WRITE_PACKAGE and package_missing(error.said)
+    return Answer.NO_PACKAGE if missing else Answer.REFUSED

@@ -34,7 +34,7 @@ from backend.lwm2m.times import datetime_of_us
 from backend.sync import queries
 from backend.sync.client import Health, LeshanClient
 from backend.sync.decoder import Decoder, responded
-from backend.sync.desired import Definitions, OwnWishes
+from backend.sync.desired import Credentials, Definitions, OwnWishes
 from backend.sync.dispatch import Dispatcher
 from backend.sync.events import (
     Answer,
@@ -44,29 +44,33 @@ from backend.sync.events import (
     ObserveFailed,
     Poisoned,
     Presence,
+    Progressed,
     ReadDone,
     Registered,
     Responded,
     Storable,
     Values,
 )
+from backend.sync.exceptions import StoppedError
 from backend.sync.ingest import Ingest, Stored, sequence_of
 from backend.sync.jobs import device_job
 from backend.sync.lock import Lock
-from backend.sync.models import PushedCredential
 from backend.sync.plan import device_plan, retry_delay
 from backend.sync.reader import Chunk, Connected, Disconnected, Message, Reader, Resume
 from backend.sync.requests import Handed, Requests
+from backend.sync.updates import Updates
 from backend.sync.work import (
     ClientsFailed,
     CredentialsDone,
     DefinitionsDone,
     FetchClients,
     Freed,
+    GrantDone,
     Job,
     Outcome,
+    PackageDone,
+    PackagesListed,
     Pool,
-    PushCredentials,
     Read,
     SetAwake,
     SpecsDone,
@@ -109,10 +113,6 @@ def tune_collector() -> None:
     gc.set_threshold(200_000, 20, 20)
 
 
-class _StoppedError(Exception):
-    """The process is to end while the database is away."""
-
-
 class _Stop:
     """Wakes the writer up."""
 
@@ -139,6 +139,19 @@ class Runner:
             release=self._pool.release,
             answered=self._on_record,
             replan=self._unplanned.add,
+            touched=lambda device_id: self._updates.touch(device_id),
+        )
+        self._updates = Updates(
+            retry=self._retry,
+            submit=self._submit,
+            plan=self._plan,
+            registered=self._dispatcher.is_registered,
+        )
+        self._credentials = Credentials(
+            retry=self._retry,
+            submit=lambda job: self._pool.submit(job, urgent=True),
+            problem=lambda text: self._say_problem("credentials", text),
+            server=server,
         )
         self._definitions = Definitions(retry=self._retry, submit=self._submit, server_id=server.pk)
         self._own_wishes = OwnWishes(self._retry)
@@ -156,14 +169,8 @@ class Runner:
         self._batch_until = 0.0
         self._received = 0
         self._heard_at: datetime | None = None
-        self._credentials_seen: tuple[object, ...] | None = None
         self._profiles_seen: tuple[Any, ...] | None = None
         self._rules_seen: tuple[Any, ...] | None = None
-        # a push is under way, and another one is wanted after it
-        self._credentials_busy = False
-        self._credentials_next = False
-        self._credentials_attempt = 0
-        self._credentials_again = 0.0
         # endpoint → profile id, as last looked at
         self._device_profiles: dict[str, int | None] = {}
         # the id that the journal had reached when we connected; "" once that is stored
@@ -189,7 +196,7 @@ class Runner:
             self._retry(self._start)
             self._reader.start()
             self._loop()
-        except _StoppedError:
+        except StoppedError:
             log.warning("stopped while the database was away; what was not stored will be asked for again")
             return
         finally:
@@ -200,7 +207,7 @@ class Runner:
         server_started(server=self._server, at=_utc_now())
         self._last_id = LeshanServer.objects.values_list("last_event_id", flat=True).get(pk=self._server.pk)
         self._definitions.start()
-        self._credentials_seen = queries.credentials_fingerprint()
+        self._credentials.start()
         self._profiles_seen = queries.profiles_fingerprint()
         self._device_profiles = queries.device_profiles()
         self._rules_seen = queries.rules_fingerprint()
@@ -271,8 +278,10 @@ class Runner:
             self._definitions.fetched(message)
         elif isinstance(message, DefinitionsDone):
             self._definitions.pushed(message)
+        elif isinstance(message, PackageDone | GrantDone | PackagesListed):
+            self._updates.handle(message)
         elif isinstance(message, CredentialsDone):
-            self._on_credentials(message)
+            self._credentials.pushed(message)
 
     def _chunk(self, chunk: Chunk) -> None:
         try:
@@ -284,6 +293,9 @@ class Runner:
             for item in self._decoder.feed(chunk.data):
                 if isinstance(item, Values):
                     self._batch_values += len(item.readings)
+                elif isinstance(item, Progressed):
+                    self._updates.progress(item)
+                    continue
                 elif isinstance(item, Idle):
                     self._head = item.last or self._head
                 else:
@@ -384,6 +396,7 @@ class Runner:
         self._push_awake(answers.awake)
         for endpoint, paths in answers.written.items():
             self._written.setdefault(endpoint, set()).update(paths)
+        self._updates.stored(stored)
         now = time.monotonic()
         for endpoint in stored.lost:
             count = self._lost.get(endpoint, (0.0, 0))[1] + 1
@@ -404,7 +417,8 @@ class Runner:
         self._pool.submit(job)
 
     def _dispatch(self) -> None:
-        """Commands, and after them the new values of what they wrote."""
+        """Updates, the commands that they and people ask for, and after them the new values of what was written."""
+        self._updates.tick()
         self._dispatcher.tick()
         if self._unplanned and self._connected:
             endpoints = set(self._unplanned)
@@ -441,6 +455,7 @@ class Runner:
         self._dispatcher.connected(None if message.health is None else message.health.journal)
         if message.health is not None:
             self._definitions.push()
+        self._updates.connected()
         self._reconcile()
 
     def _on_disconnected(self, reason: str) -> None:
@@ -452,75 +467,19 @@ class Runner:
         at = self._heard_at if self._connected and self._heard_at else _utc_now()
         self._connected = False
         self._dispatcher.disconnected()
+        self._updates.disconnected()
         self._retry(lambda: server_disconnected(server=self._server, at=at, reason=reason))
 
     def _reconcile(self) -> None:
         """Credentials, registrations and (when the registrations are known) observations."""
-        self._push_credentials()
+        self._credentials.push()
         self._fetch_clients()
 
     def _fetch_clients(self) -> None:
         self._registrations_again = 0.0
         self._pool.submit(Job("registrations", deque([FetchClients()])), urgent=True)
 
-    # -- credentials
-
-    def _push_credentials(self) -> None:
-        if self._credentials_busy:
-            # two at once could overtake each other, and what was wanted before would have the last word
-            self._credentials_next = True
-            return
-        self._credentials_busy, self._credentials_next = True, False
-        wanted = self._retry(queries.credentials_wanted)
-        pushed = self._retry(lambda: queries.credentials_pushed(server_id=self._server.pk))
-        # noted before it is given: after a crash in between we still know that it is ours to remove
-        claimed = [endpoint for endpoint in wanted if endpoint not in pushed]
-        self._retry(
-            lambda: PushedCredential.objects.bulk_create(
-                [PushedCredential(server=self._server, endpoint=endpoint, digest="") for endpoint in claimed],
-                ignore_conflicts=True,
-            )
-        )
-        pushed |= dict.fromkeys(claimed, "")
-        self._pool.submit(Job("credentials", deque([PushCredentials(wanted, pushed)])), urgent=True)
-
-    def _on_credentials(self, done: CredentialsDone) -> None:
-        def store() -> None:
-            PushedCredential.objects.bulk_create(
-                [
-                    PushedCredential(server=self._server, endpoint=endpoint, digest=digest)
-                    for endpoint, digest in done.pushed.items()
-                ],
-                update_conflicts=True,
-                unique_fields=["server", "endpoint"],
-                update_fields=["digest"],
-            )
-            for start in range(0, len(done.removed), 500):
-                PushedCredential.objects.filter(
-                    server=self._server, endpoint__in=done.removed[start : start + 500]
-                ).delete()
-
-        self._retry(store)
-        if done.pushed or done.removed:
-            log.info("credentials: %d given to Leshan, %d removed", len(done.pushed), len(done.removed))
-        if done.failed:
-            endpoint, why = next(iter(done.failed.items()))
-            text = f"Leshan refuses {len(done.failed)} credentials, such as that of {endpoint!r}: {why}"
-        elif done.error:
-            text = f"credentials could not be given to Leshan: {done.error}"
-        else:
-            text = ""
-        self._say_problem("credentials", text)
-        if done.failed or done.error:
-            self._credentials_attempt += 1
-            delay = retry_delay(self._credentials_attempt, first=1.0, most=60.0)
-            self._credentials_again = time.monotonic() + delay
-        else:
-            self._credentials_attempt = 0
-            self._credentials_again = 0.0
-        self._credentials_busy = False
-        if self._credentials_next:
-            self._push_credentials()
+    # -- what is wrong
 
     def _say_problem(self, about: str, text: str) -> None:
         if text == self._problems.get(about, ""):
@@ -568,12 +527,7 @@ class Runner:
     def _look_for_intentions(self) -> None:
         if not self._connected:
             return
-        seen = self._retry(queries.credentials_fingerprint)
-        again = self._credentials_again and time.monotonic() >= self._credentials_again
-        if seen != self._credentials_seen or again:
-            self._credentials_seen = seen
-            self._credentials_again = 0.0
-            self._push_credentials()
+        self._credentials.look()
         rules = self._retry(queries.rules_fingerprint)
         if rules != self._rules_seen:
             self._rules_seen = rules
@@ -634,7 +588,7 @@ class Runner:
     # -- the database, however long it is away
 
     def _retry(self, action: Callable[[], T]) -> T:
-        """The action's result; waits while the database is away. Raises _StoppedError when the process is to end."""
+        """The action's result; waits while the database is away. Raises StoppedError when the process is to end."""
         attempt = 0
         told = False
         since = time.monotonic()
@@ -649,7 +603,7 @@ class Runner:
                 if connection.vendor != "sqlite":
                     connection.close()
                 if self._stopping.is_set():
-                    raise _StoppedError from error
+                    raise StoppedError from error
                 self._stopping.wait(retry_delay(attempt, first=0.1, most=2.0))
             else:
                 if told:

@@ -89,9 +89,38 @@ class Freed:
     endpoint: str
 
 
+@dataclass(frozen=True, slots=True)
+class PackageDone:
+    """Leshan has the package, or (`error`) does not take it."""
+
+    sha256: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GrantDone:
+    """The device of an update may fetch the package at `uri`; else `missing`: the package is not there, or `error`.
+
+    All three empty: the device is not registered.
+    """
+
+    update_id: int
+    sha256: str
+    uri: str = ""
+    missing: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PackagesListed:
+    """SHA-256 of every package that Leshan has."""
+
+    hashes: frozenset[str]
+
+
 Outcome = (
     ReadDone | ObserveFailed | AttributesDone | Clients | ClientsFailed | SpecsDone | CredentialsDone
-    | DefinitionsDone | Freed
+    | DefinitionsDone | Freed | PackageDone | GrantDone | PackagesListed
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from backend.commands.models import State
 from backend.devices.models import Observation, Status
+from backend.firmware.models import UpdateState
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,117 @@ COMMAND_STATES: dict[str, StateInfo] = {
             "blocked",
             "A person called the command back.",
             "Nothing to do. The reason says whether the device may have received it all the same.",
+        ),
+    )
+}
+
+UPDATE_STATES: dict[str, StateInfo] = {
+    info.key: info
+    for info in (
+        StateInfo(
+            UpdateState.PENDING,
+            UpdateState.PENDING.label,
+            "clock",
+            "The update has not begun: it waits for its turn in the campaign, for the device to register or wake, or "
+            "for another update of the device. The reason stands beside it.",
+            "Nothing to do: it begins by itself. It can be cancelled until the device installs it.",
+        ),
+        StateInfo(
+            UpdateState.DOWNLOADING,
+            UpdateState.DOWNLOADING.label,
+            "arrow",
+            "The package is on its way to the device: pushed block by block, or fetched by the device.",
+            "Nothing to do. A transfer that stalls is noticed and tried again; the time left is told beside the bar.",
+        ),
+        StateInfo(
+            UpdateState.DOWNLOADED,
+            UpdateState.DOWNLOADED.label,
+            "half",
+            "The device has the whole package and says that it is intact.",
+            "Nothing to do: it is told to install it.",
+        ),
+        StateInfo(
+            UpdateState.UPDATING,
+            UpdateState.UPDATING.label,
+            "never_seen",
+            "The device installs the package, restarts, and must then stay registered for the hold time.",
+            "Nothing to do, and no cancelling any more. A device that does not come back is failed, with a reason.",
+        ),
+        StateInfo(
+            UpdateState.SUCCEEDED,
+            UpdateState.SUCCEEDED.label,
+            "online",
+            "The device runs the new firmware and has stayed registered with it.",
+            "Nothing to do. Where the version is not the expected one, the reason says so.",
+        ),
+        StateInfo(
+            UpdateState.FAILED,
+            UpdateState.FAILED.label,
+            "offline",
+            "The update ended without the new firmware. The reason says what happened, why, and what to do.",
+            "Do what the reason advises, then retry: the device is reset first and everything begins anew.",
+        ),
+        StateInfo(
+            UpdateState.CANCELLED,
+            UpdateState.CANCELLED.label,
+            "blocked",
+            "A person called the update back, or a newer one took its place, before the device installed anything.",
+            "Nothing to do: the device runs what it ran before.",
+        ),
+    )
+}
+
+CAMPAIGN_STATES: dict[str, StateInfo] = {
+    info.key: info
+    for info in (
+        StateInfo(
+            "scheduled",
+            "Scheduled",
+            "clock",
+            "The campaign begins at its start time.",
+            "Nothing to do. It can be paused or cancelled before.",
+        ),
+        StateInfo(
+            "running",
+            "Running",
+            "arrow",
+            "Devices are being updated, so many at once as the campaign allows.",
+            "Nothing to do. It goes on when all pages are closed.",
+        ),
+        StateInfo(
+            "waiting",
+            "Waiting",
+            "asleep",
+            "The time of day is outside the campaign's window: what has begun goes on, nothing new begins.",
+            "Nothing to do: it goes on when the window opens.",
+        ),
+        StateInfo(
+            "paused",
+            "Paused",
+            "pause",
+            "A person paused it: what has begun goes on, nothing new begins.",
+            "Resume it when it may go on.",
+        ),
+        StateInfo(
+            "stopped",
+            "Stopped",
+            "offline",
+            "More devices failed than the campaign allows, so the rest was left alone.",
+            "Look at the failed devices and their reasons. Resume to go on with the rest, or cancel it.",
+        ),
+        StateInfo(
+            "finished",
+            "Finished",
+            "online",
+            "Every device's update has ended.",
+            "Nothing to do, or retry the devices that failed.",
+        ),
+        StateInfo(
+            "cancelled",
+            "Cancelled",
+            "blocked",
+            "A person ended it: what had not begun was cancelled.",
+            "Nothing to do.",
         ),
     )
 }

@@ -9,7 +9,14 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from backend.ui.legend import COMMAND_STATES, DEVICE_STATES, OBSERVATION_STATES, StateInfo
+from backend.ui.legend import (
+    CAMPAIGN_STATES,
+    COMMAND_STATES,
+    DEVICE_STATES,
+    OBSERVATION_STATES,
+    UPDATE_STATES,
+    StateInfo,
+)
 
 DASH = "\N{EN DASH}"
 
@@ -52,6 +59,16 @@ def observation_badge(state: str) -> SafeString:
 def command_badge(state: str) -> SafeString:
     """A command's state as word, colour and shape; a click explains it."""
     return _badge(COMMAND_STATES[state], "command")
+
+
+def update_badge(state: str) -> SafeString:
+    """A firmware update's state as word, colour and shape; a click explains it."""
+    return _badge(UPDATE_STATES[state], "update")
+
+
+def campaign_badge(status: str) -> SafeString:
+    """A campaign's status as word, colour and shape; a click explains it."""
+    return _badge(CAMPAIGN_STATES[status], "campaign")
 
 
 def distance(moment: datetime, now: datetime) -> str:

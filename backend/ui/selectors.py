@@ -21,6 +21,8 @@ from backend.devices.models import (
     StreamGap,
 )
 from backend.devices.selectors import device_list, observation_failures
+from backend.firmware.models import Campaign, FirmwareUpdate, UpdateState
+from backend.firmware.selectors.campaigns import campaigns_stopped
 from backend.pki.models import Certificate, Credential
 from backend.telemetry.models import Series
 
@@ -49,6 +51,8 @@ class Attention:
     gap_latest: StreamGap | None
     # that failed or expired
     failed_commands: int
+    failed_updates: int
+    stopped_campaigns: list[Campaign]
     # and that wait, which is no reason for worry
     waiting_commands: int
 
@@ -62,11 +66,13 @@ class Attention:
             or self.raw_count
             or self.gap_count
             or self.failed_commands
+            or self.failed_updates
+            or self.stopped_campaigns
         )
 
 
 def attention(*, silent_count: int, silent_limit: int = 5) -> Attention:
-    """What needs attention now. `silent_count`: from `status_counts`, which the page has anyway. Eight queries."""
+    """What needs attention now. `silent_count`: from `status_counts`, which the page has anyway. Ten queries."""
     since = timezone.now() - RECENT
     refused = DeviceEvent.objects.filter(kind=DeviceEvent.Kind.REFUSED, at__gte=since)
     refused_count = refused.count()
@@ -86,6 +92,8 @@ def attention(*, silent_count: int, silent_limit: int = 5) -> Attention:
         gap_count=len(gaps),
         gap_latest=gaps[0] if gaps else None,
         failed_commands=commands_failed().count(),
+        failed_updates=updates_failed().count(),
+        stopped_campaigns=campaigns_stopped(),
         waiting_commands=Command.objects.filter(state=State.QUEUED).count(),
     )
 
@@ -178,6 +186,12 @@ def commands_failed() -> QuerySet[Command]:
     """Commands that failed or expired in the last 24 hours."""
     since = timezone.now() - RECENT
     return Command.objects.filter(state__in=[State.FAILED, State.EXPIRED], ended_at__gte=since)
+
+
+def updates_failed() -> QuerySet[FirmwareUpdate]:
+    """Firmware updates that failed in the last 24 hours and were not tried again."""
+    since = timezone.now() - RECENT
+    return FirmwareUpdate.objects.filter(state=UpdateState.FAILED, ended_at__gte=since, retried_at=None)
 
 
 def commands_of_path(*, device: Device, path: str, limit: int = 8) -> list[Command]:

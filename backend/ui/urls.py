@@ -3,7 +3,22 @@
 from django.urls import URLPattern, URLResolver, path, register_converter
 
 from backend.ui.converters import EndpointConverter
-from backend.ui.views import batches, commands, control, devices, events, models, overview, people, profiles, settings
+from backend.ui.views import (
+    batches,
+    commands,
+    control,
+    devices,
+    events,
+    firmware_campaigns,
+    firmware_device,
+    firmware_images,
+    firmware_updates,
+    models,
+    overview,
+    people,
+    profiles,
+    settings,
+)
 
 register_converter(EndpointConverter, "endpoint")
 
@@ -21,6 +36,22 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("commands/ask/<endpoint:endpoint>/", control.ask, name="command-ask"),
     path("commands/act/<endpoint:endpoint>/", control.act, name="command-act"),
     path("commands/profile/<endpoint:endpoint>/", control.observation_clear, name="observation-clear"),
+    path("firmware/", firmware_campaigns.campaign_list_page, name="campaigns"),
+    path("firmware/campaigns/new/", firmware_campaigns.campaign_new, name="campaign-new"),
+    path("firmware/campaigns/<int:pk>/", firmware_campaigns.campaign_page, name="campaign"),
+    path("firmware/campaigns/<int:pk>/<slug:action>/", firmware_campaigns.act, name="campaign-act"),
+    path("firmware/images/", firmware_images.image_list_page, name="images"),
+    path("firmware/images/upload/", firmware_images.upload, name="image-upload"),
+    path("firmware/images/<int:pk>/", firmware_images.image_page, name="image"),
+    path("firmware/images/<int:pk>/save/", firmware_images.image_save, name="image-save"),
+    path("firmware/images/<int:pk>/delete/", firmware_images.delete, name="image-delete"),
+    path("firmware/updates/", firmware_updates.update_list_page, name="firmware-updates"),
+    path("firmware/updates/<int:pk>/", firmware_updates.update_page, name="firmware-update"),
+    path("firmware/updates/<int:pk>/cancel/", firmware_updates.cancel, name="update-cancel"),
+    path("firmware/updates/<int:pk>/retry/", firmware_updates.retry, name="update-retry"),
+    path("firmware/ask/<endpoint:endpoint>/", firmware_device.update_new, name="update-new"),
+    path("firmware/keys/", firmware_images.key_list_page, name="signing-keys"),
+    path("firmware/keys/<int:pk>/delete/", firmware_images.key_delete, name="signing-key-delete"),
     path("events/", events.event_list_page, name="events"),
     path("events/raw/", events.raw_event_list_page, name="raw-events"),
     path("statuses/", overview.statuses, name="statuses"),
@@ -56,5 +87,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("parts/commands/", commands.commands_part, name="part-commands"),
     path("parts/commands/input/", batches.input_part, name="part-bulk-input"),
     path("parts/commands/<int:pk>/", commands.line_part, name="part-command"),
+    path("parts/firmware/campaigns/", firmware_campaigns.campaigns_part, name="part-campaigns"),
+    path("parts/firmware/campaigns/preview/", firmware_campaigns.preview_part, name="part-campaign-preview"),
+    path("parts/firmware/campaigns/<int:pk>/", firmware_campaigns.campaign_part, name="part-campaign"),
+    path(
+        "parts/firmware/campaigns/<int:pk>/updates/",
+        firmware_campaigns.campaign_updates_part,
+        name="part-campaign-updates",
+    ),
+    path("parts/firmware/updates/", firmware_updates.updates_part, name="part-updates"),
+    path("parts/firmware/updates/<int:pk>/", firmware_updates.update_part, name="part-update"),
+    path("parts/devices/firmware/<endpoint:endpoint>/", firmware_device.device_part, name="part-device-firmware"),
+    path("parts/devices/updates/<endpoint:endpoint>/", firmware_device.history_part, name="part-device-updates"),
     path("parts/batches/<int:pk>/", batches.batch_part, name="part-batch"),
 ]

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
 import statistics
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import requests
-from _setup import FLEET_JAR, SetupError, environment, java
+from _setup import SetupError
 from urllib3.exceptions import HTTPError
 
 from bench_lib import Result
-from bench_lib.running import Running, cpu_seconds, running, temporary_data, wait_for
+from bench_lib.api import Api
+from bench_lib.running import Running, running, simulated, temporary_data, wait_for, wait_online
 
 DESCRIPTION = "commands to many devices: from click to result, against direct Leshan calls; the list of 10,000 devices"
 PATH = "/3/0/9"
@@ -41,65 +39,22 @@ def run(argv: Sequence[str]) -> Result:
     parser.add_argument("--devices", type=int, default=500, help="how many devices are asked (500)")
     parser.add_argument("--listed", type=int, default=10_000, help="how many devices the list holds (10000)")
     options = parser.parse_args(argv)
-    with temporary_data() as data, running(devices=0, data=data) as product, fleet(product, options.devices):
+    with (
+        temporary_data() as data,
+        running(devices=0, data=data) as product,
+        simulated(product, options.devices, "--interval", "3600"),
+    ):
+        wait_online(product, options.devices)
         return measure(product, devices=options.devices, listed=options.listed)
 
 
-@contextlib.contextmanager
-def fleet(product: Running, devices: int) -> Iterator[None]:
-    """Simulated devices that say little by themselves, registered and read through at the start."""
-    product.manage("certs", "device", *(f"bench-{number}" for number in range(1, devices + 1)))
-    command = [java(), "-jar", str(FLEET_JAR), "--server", f"coaps://127.0.0.1:{product.coaps_port}"]
-    command += ["--credentials", str(product.data / "certs" / "devices"), "--count", str(devices)]
-    command += ["--endpoint", "bench-{n}", "--interval", "3600"]
-    with (product.data / "logs" / "fleet.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(str(product.data)))
-        try:
-            wait_for(
-                lambda: product.scalar("SELECT count(*) FROM devices_device WHERE status = 'online'") == devices,
-                timeout=180,
-                what=f"all {devices} devices are online (see the fleet's log)",
-            )
-            settle(product)
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def settle(product: Running) -> None:
-    """Until what registrations bring with them is done: the processes rest."""
-    pids = product.pids()
-
-    def resting() -> bool:
-        before = cpu_seconds(pids["sync"]) + cpu_seconds(pids["leshan"])
-        time.sleep(2)
-        return cpu_seconds(pids["sync"]) + cpu_seconds(pids["leshan"]) - before < 0.5
-
-    wait_for(resting, timeout=300, what="the processes rest after the registrations")
-
-
-class Api:
-    """The administrator's session at the JSON API."""
+class Clicks(Api):
+    """Commands as a page asks them: told of their end by the live feed."""
 
     def __init__(self, product: Running) -> None:
-        self.url = f"{product.url}api/v1"
-        self.http = product.signed_in()
-        self.http.headers.update({"X-CSRFToken": self.http.cookies["csrftoken"], "Referer": product.url})
+        super().__init__(product)
         self.told = threading.Event()
         threading.Thread(target=self._listen, daemon=True).start()
-
-    def post(self, path: str, body: dict[str, object]) -> dict[str, Any]:
-        """The answer's JSON."""
-        answer = self.http.post(self.url + path, json=body, timeout=60)
-        if answer.status_code >= 300:
-            raise SetupError(f"POST {path}: HTTP {answer.status_code} {answer.text[:300]}")
-        found: dict[str, Any] = answer.json()
-        return found
 
     def click(self, device: str) -> float:
         """Seconds from the click until the result is there, as a page sees it: told by the live feed, then fetched."""
@@ -130,7 +85,7 @@ class Api:
 
 def measure(product: Running, *, devices: int, listed: int) -> Result:
     """Single clicks, then everybody at once, each against the same done directly; then the list."""
-    api = Api(product)
+    api = Clicks(product)
     names = [f"bench-{number}" for number in range(1, devices + 1)]
     direct = direct_calls(product)
     some = names[:: max(1, devices // CLICKS)][:CLICKS]

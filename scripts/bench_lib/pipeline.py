@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from _setup import FLEET_JAR, SetupError, environment, java
+from _setup import SetupError
 
 from bench_lib import Result
-from bench_lib.running import Running, cpu_seconds, running, temporary_data, wait_for
+from bench_lib.running import Running, cpu_seconds, running, simulated, temporary_data, wait_for
 
 DESCRIPTION = "simulated devices to database: what is acknowledged is stored once, how late, at what CPU cost"
 PATH = "/3303/0/5700"
@@ -33,37 +31,25 @@ def run(argv: Sequence[str]) -> Result:
 
 def measure(product: Running, *, seconds: float, devices: int, rate: float) -> Result:
     """Starts the devices, lets them talk, ends them, and compares what they had acknowledged with what is stored."""
-    product.manage("certs", "device", *(f"bench-{number}" for number in range(1, devices + 1)))
     report = product.data / "fleet-report.jsonl"
-    command = [java(), "-jar", str(FLEET_JAR), "--server", f"coaps://127.0.0.1:{product.coaps_port}"]
-    command += ["--credentials", str(product.data / "certs" / "devices"), "--count", str(devices)]
-    command += ["--endpoint", "bench-{n}", "--counted", "--interval", f"{devices / rate:.6f}", "--report", str(report)]
-    with (product.data / "logs" / "fleet.log").open("wb") as log:
-        fleet = subprocess.Popen(command, stdout=log, stderr=log, env=environment(str(product.data)))
-        try:
-            wait_for(
-                lambda: sum(one["acknowledged"] > 0 for one in read_report(report)) == devices,
-                timeout=120,
-                what=f"all {devices} devices are observed (see the fleet's log)",
-            )
-            processes = {**product.pids(), "fleet": fleet.pid}
-            before = {name: cpu_seconds(pid) for name, pid in processes.items()}
-            first = acknowledged(report)
-            start = time.monotonic()
-            worst_lag = 0.0
-            while time.monotonic() - start < seconds:
-                time.sleep(0.5)
-                worst_lag = max(worst_lag, (product.scalar("SELECT max(lag_ms) FROM devices_leshanserver") or 0) / 1000)
-            last = acknowledged(report)
-            elapsed = time.monotonic() - start
-            cpu = {name: cpu_seconds(pid) - before[name] for name, pid in processes.items()}
-        finally:
-            fleet.send_signal(signal.SIGTERM)
-            try:
-                fleet.wait(20)
-            except subprocess.TimeoutExpired:
-                fleet.kill()
-                fleet.wait()
+    flags = ["--counted", "--interval", f"{devices / rate:.6f}", "--report", str(report)]
+    with simulated(product, devices, *flags) as fleet:
+        wait_for(
+            lambda: sum(one["acknowledged"] > 0 for one in read_report(report)) == devices,
+            timeout=120,
+            what=f"all {devices} devices are observed (see the fleet's log)",
+        )
+        processes = {**product.pids(), "fleet": fleet}
+        before = {name: cpu_seconds(pid) for name, pid in processes.items()}
+        first = acknowledged(report)
+        start = time.monotonic()
+        worst_lag = 0.0
+        while time.monotonic() - start < seconds:
+            time.sleep(0.5)
+            worst_lag = max(worst_lag, (product.scalar("SELECT max(lag_ms) FROM devices_leshanserver") or 0) / 1000)
+        last = acknowledged(report)
+        elapsed = time.monotonic() - start
+        cpu = {name: cpu_seconds(pid) - before[name] for name, pid in processes.items()}
     # the devices have just fallen silent: how long until everything they had acknowledged is there?
     ended = time.monotonic()
     said = {one["endpoint"]: int(one["acknowledged"]) for one in read_report(report)}

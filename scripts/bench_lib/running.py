@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import requests
-from _setup import ROOT, SetupError, environment, manage
+from _setup import FLEET_JAR, ROOT, SetupError, environment, java, manage
 
 T = TypeVar("T")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -141,6 +141,46 @@ def running(*, devices: int, data: Path, administrator: tuple[str, str] | None =
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextlib.contextmanager
+def simulated(product: Running, devices: int, *flags: str, endpoint: str = "bench-{n}") -> Iterator[int]:
+    """Simulated devices with certificates of their own, ended with the block; the process's id.
+
+    `endpoint`: their name, `{n}` stands for 1, 2, … They are started, not yet registered.
+    """
+    product.manage("certs", "device", *(endpoint.replace("{n}", str(number)) for number in range(1, devices + 1)))
+    command = [java(), "-jar", str(FLEET_JAR), "--server", f"coaps://127.0.0.1:{product.coaps_port}"]
+    command += ["--credentials", str(product.data / "certs" / "devices"), "--count", str(devices)]
+    command += ["--endpoint", endpoint, *flags]
+    with (product.data / "logs" / "fleet.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(str(product.data)))
+        try:
+            yield process.pid
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def wait_online(product: Running, devices: int) -> None:
+    """Until so many devices are online and what their registrations bring with them is done: the processes rest."""
+    wait_for(
+        lambda: product.scalar("SELECT count(*) FROM devices_device WHERE status = 'online'") == devices,
+        timeout=180,
+        what=f"all {devices} devices are online (see the fleet's log)",
+    )
+    pids = product.pids()
+
+    def resting() -> bool:
+        before = cpu_seconds(pids["sync"]) + cpu_seconds(pids["leshan"])
+        time.sleep(2)
+        return cpu_seconds(pids["sync"]) + cpu_seconds(pids["leshan"]) - before < 0.5
+
+    wait_for(resting, timeout=300, what="the processes rest after the registrations")
 
 
 @contextlib.contextmanager

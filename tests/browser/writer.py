@@ -39,6 +39,7 @@ from backend.devices.models import (  # noqa: E402
 )
 from backend.pki.models import Certificate, Credential  # noqa: E402
 from backend.telemetry.models import Sample, Series  # noqa: E402
+from tests.browser import firmware  # noqa: E402
 
 PASSWORD = "correct horse battery"
 # id, name, unit, type, operations, range; a trailing * of the operations: several values
@@ -331,6 +332,7 @@ def heartbeat() -> None:
 
 COMMANDS: dict[str, Any] = {
     "seed": seed, "session": session, "value": value, "status": status, "sync": sync, "answer": answer, "batch": batch,
+    **firmware.COMMANDS,
 }  # fmt: skip
 
 

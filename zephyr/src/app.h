@@ -81,6 +81,9 @@ void stored_texts_forget(void);
 /** Makes a resource one that this device does not have. Returns 0 or a negative errno. */
 int resource_absent(const struct lwm2m_obj_path *path);
 
+/** Version of the running firmware: that of its image if it has one, else that of the build. */
+const char *firmware_version(void);
+
 /** Fills the Device object (3). Returns 0 or a negative errno. */
 int device_object_init(void);
 
@@ -92,6 +95,65 @@ int clock_init(void);
 
 /** Reboot and Factory Reset of the Device object. Returns 0 or a negative errno. */
 int restart_init(void);
+
+/** Restarts the device in a second, which leaves the time to answer. */
+void restart_soon(void);
+
+/** An MCUboot image in the flash. */
+struct image_info {
+	/** "MAJOR.MINOR.REVISION", and "+BUILD" if it has one. */
+	char version[sizeof("255.255.65535+4294967295")];
+	uint8_t sha256[32];
+	/** Length of what the SHA-256 covers, in bytes from the image's start. */
+	size_t hashed;
+	/** Length of the whole image in bytes. */
+	size_t size;
+};
+
+/** Version of the image that the boot loader started; without a boot loader that of the build. */
+const char *image_version(void);
+
+/** The image in slot 0. Returns 0, or a negative errno if there is none. */
+int image_running(struct image_info *info);
+
+/**
+ * Begins to write slot 1; what has come of another package is given up.
+ *
+ * @param total Length of the package in bytes, 0 if unknown
+ *
+ * @return 0; -ENOSPC if it does not fit, -EIO
+ */
+int image_begin(size_t total);
+
+/**
+ * Writes the next piece of the package.
+ *
+ * @return 0; -ENOEXEC not an MCUboot image for this device, -ENOSPC does not fit, -EBADMSG the
+ *         piece does not follow the one before, -EIO
+ */
+int image_write(const uint8_t *data, size_t len, size_t offset);
+
+/**
+ * Ends the package and checks the image in slot 1: header, size, SHA-256.
+ *
+ * @param info Receives what it is
+ *
+ * @return 0; -ENOEXEC as above, -EBADMSG incomplete or damaged, -EIO
+ */
+int image_finish(struct image_info *info);
+
+/** Gives up what has come so far. */
+void image_abort(void);
+
+/**
+ * The Firmware Update object (5), with the result of the update that ended in this start.
+ *
+ * @return 0 or a negative errno
+ */
+int firmware_init(void);
+
+/** Confirms the running image if it is on trial: to be called when the device has registered. */
+void firmware_registered(void);
 
 /** Memory of the Device object. Returns 0 or a negative errno. */
 int memory_init(void);

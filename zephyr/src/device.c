@@ -30,9 +30,17 @@
 static const char manufacturer[] = "FlowNexus";
 static const char model[] = "FlowNexus device";
 static const char type[] = CONFIG_BOARD_TARGET;
-static const char firmware_version[] = APP_VERSION_STRING;
 static const char software_version[] = "Zephyr " KERNEL_VERSION_STRING;
 static char serial_number[2 * 16 + 1];
+
+const char *firmware_version(void)
+{
+#if defined(CONFIG_FLOWNEXUS_FIRMWARE_UPDATE)
+	return image_version();
+#else
+	return APP_VERSION_STRING;
+#endif
+}
 
 static int set_text(const struct lwm2m_obj_path *path, const char *text)
 {
@@ -49,7 +57,7 @@ int device_object_init(void)
 
 	ret |= set_text(&DEVICE(MANUFACTURER_ID), manufacturer);
 	ret |= set_text(&DEVICE(MODEL_NUMBER_ID), model);
-	ret |= set_text(&DEVICE(FIRMWARE_VERSION_ID), firmware_version);
+	ret |= set_text(&DEVICE(FIRMWARE_VERSION_ID), firmware_version());
 	ret |= set_text(&DEVICE(DEVICE_TYPE_ID), type);
 	ret |= set_text(&DEVICE(SOFTWARE_VERSION_ID), software_version);
 	ret |= resource_absent(&DEVICE(HARDWARE_VERSION_ID));

@@ -9,11 +9,10 @@
 #include <zephyr/kernel.h>
 #include <zephyr/logging/log.h>
 #include <zephyr/logging/log_ctrl.h>
+#include <zephyr/net/conn_mgr_connectivity.h>
 #include <zephyr/net/socket.h>
 #include <zephyr/random/random.h>
 #include <zephyr/sys/util.h>
-
-#include <zephyr/app_version.h>
 
 #include "app.h"
 
@@ -57,6 +56,9 @@ static void on_event(struct lwm2m_ctx *ctx, enum lwm2m_rd_client_event event)
 	case LWM2M_RD_CLIENT_EVENT_REGISTRATION_COMPLETE:
 		atomic_set(&retry_seconds, RETRY_MIN_SECONDS);
 		LOG_INF("Registered as '%s' (DTLS connection ID: %s)", endpoint, connection_id());
+#if defined(CONFIG_FLOWNEXUS_FIRMWARE_UPDATE)
+		firmware_registered();
+#endif
 		break;
 	case LWM2M_RD_CLIENT_EVENT_REGISTRATION_FAILURE:
 		LOG_ERR("The server refused endpoint '%s' (its code is in the line above)",
@@ -125,6 +127,9 @@ static int objects_init(void)
 {
 	static int (*const inits[])(void) = {
 		device_object_init, clock_init, restart_init, memory_init,
+#if defined(CONFIG_FLOWNEXUS_FIRMWARE_UPDATE)
+		firmware_init,
+#endif
 #if defined(CONFIG_FLOWNEXUS_BATTERY_SIMULATED)
 		battery_init,
 #endif
@@ -142,7 +147,7 @@ int main(void)
 {
 	int ret;
 
-	LOG_INF("FlowNexus device %s on %s", APP_VERSION_STRING, CONFIG_BOARD_TARGET);
+	LOG_INF("FlowNexus device %s on %s", firmware_version(), CONFIG_BOARD_TARGET);
 
 	ret = security_init(&client, endpoint);
 	if (ret == 0) {
@@ -157,6 +162,11 @@ int main(void)
 		return 0;
 	}
 
+#if defined(CONFIG_NET_CONNECTION_MANAGER)
+	/* A modem; the attempts below go on until it has a network */
+	(void)conn_mgr_all_if_up(true);
+	(void)conn_mgr_all_if_connect(true);
+#endif
 	LOG_INF("Connecting '%s' to %s", endpoint, app_settings.server);
 	while (true) {
 		k_sem_reset(&connection_ended);

@@ -26,8 +26,7 @@ static void reboot(struct k_work *work)
 
 static K_WORK_DELAYABLE_DEFINE(reboot_work, reboot);
 
-/* Leaves the time to answer. */
-static void reboot_soon(void)
+void restart_soon(void)
 {
 	k_work_schedule(&reboot_work, K_SECONDS(1));
 }
@@ -35,7 +34,7 @@ static void reboot_soon(void)
 static int on_reboot(uint16_t obj_inst_id, uint8_t *args, uint16_t args_len)
 {
 	LOG_INF("Reboot asked for by the server");
-	reboot_soon();
+	restart_soon();
 	return 0;
 }
 
@@ -44,7 +43,7 @@ static int on_factory_reset(uint16_t obj_inst_id, uint8_t *args, uint16_t args_l
 	LOG_INF("Factory reset asked for by the server");
 	stored_texts_forget();
 	error_codes_forget();
-	reboot_soon();
+	restart_soon();
 	return 0;
 }
 

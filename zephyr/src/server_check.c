@@ -100,5 +100,11 @@ int server_check_init(struct lwm2m_ctx *ctx)
 
 	ctx->tls_tag = 1;
 	ctx->set_socketoptions = set_socket_options;
+#if defined(CONFIG_FLOWNEXUS_FIRMWARE_UPDATE)
+	/* Packages come from the same server: it must prove itself by the same name, whatever
+	 * address the package's URI has
+	 */
+	lwm2m_pull_context_set_sockopt_callback(set_socket_options);
+#endif
 	return 0;
 }

@@ -1,6 +1,7 @@
 """Is that a command that a device can be asked? Pure: what models say is handed in."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ DEPTHS: Mapping[Kind, tuple[int, int, str]] = {
     Kind.DELETE: (2, 2, "an object instance"),
     Kind.OBSERVE: (1, 4, "an object, an instance, a resource or a resource instance"),
     Kind.CANCEL_OBSERVE: (1, 4, "an object, an instance, a resource or a resource instance"),
+    Kind.WRITE_PACKAGE: (3, 3, "a resource"),
 }
 WITH_CONTENT = frozenset({Kind.READ, Kind.WRITE, Kind.CREATE, Kind.OBSERVE} | (COMPOSITES - {Kind.CANCEL_COMPOSITE}))
 # what a device has to be able to do with the resource
@@ -36,8 +38,9 @@ CAN_ONLY = {"R": "be read", "W": "be written", "RW": "be read and written", "E":
 # keys lie in these, for bootstrap servers alone (LwM2M Core 1.1, E.1 and H.1): a device refuses anybody else, and what
 # was to be written would stay readable in the log of commands
 BOOTSTRAP_ONLY = {0: "LwM2M Security", 21: "LwM2M OSCORE"}
-WRITING = frozenset({Kind.WRITE, Kind.CREATE, Kind.WRITE_COMPOSITE})
+WRITING = frozenset({Kind.WRITE, Kind.CREATE, Kind.WRITE_COMPOSITE, Kind.WRITE_PACKAGE})
 MAX_PATHS = 100
+_HASH = re.compile(r"[0-9a-f]{64}")
 # characters of the arguments as JSON
 MAX_ARGUMENTS = 2_100_000
 
@@ -168,11 +171,23 @@ def _execute(path: str, arguments: Mapping[str, Any], definitions: Definitions, 
     return {"arguments": text} if text else {}
 
 
+def _package(path: str, arguments: Mapping[str, Any], definitions: Definitions, force: bool) -> dict[str, Any]:
+    """`size` in bytes is for people; `seconds` are for the whole transfer."""
+    _none_left(Kind.WRITE_PACKAGE, arguments, "sha256", "size", "seconds")
+    sha256, size, seconds = (arguments.get(name) for name in ("sha256", "size", "seconds"))
+    if not isinstance(sha256, str) or not _HASH.fullmatch(sha256):
+        raise CommandError(f"a package is named by the 64 lower-case hex digits of its SHA-256, not {sha256!r:.80}.")
+    if not isinstance(size, int) or not isinstance(seconds, int) or size < 1 or seconds < 1:
+        raise CommandError("a package has at least one byte, and its transfer takes at least one second.")
+    return {"sha256": sha256, "size": size, "seconds": seconds}
+
+
 _BY_KIND: Mapping[Kind, Callable[[str, Mapping[str, Any], Definitions, bool], dict[str, Any]]] = {
     Kind.WRITE: _write,
     Kind.CREATE: _create,
     Kind.WRITE_ATTRIBUTES: _attributes,
     Kind.EXECUTE: _execute,
+    Kind.WRITE_PACKAGE: _package,
 }
 
 

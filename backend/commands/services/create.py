@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from backend.accounts.models import User
-from backend.commands.models import Command, CommandBatch, Kind, State, new_nonce
+from backend.commands.models import ASKABLE, Command, CommandBatch, Kind, State, new_nonce
 from backend.commands.services.check import arguments_check, object_ids, paths_of
 from backend.commands.services.errors import CommandError
 from backend.devices.models import Device
@@ -33,10 +33,12 @@ WANTED = {
 
 
 def _kind(kind: str) -> Kind:
+    if kind == Kind.WRITE_PACKAGE:
+        raise CommandError("packages are sent by firmware updates: add the image and start an update of the device.")
     try:
         return Kind(kind)
     except ValueError:
-        raise CommandError(f"there is no command {str(kind)[:40]!r}: use one of {', '.join(Kind.values)}.") from None
+        raise CommandError(f"there is no command {str(kind)[:40]!r}: use one of {', '.join(ASKABLE)}.") from None
 
 
 def _expiry(expires_in: timedelta | None) -> timedelta:

@@ -14,6 +14,10 @@ LONGEST_DELAY = timedelta(minutes=5)
 SOON = timedelta(seconds=1)
 # what Leshan says of a request that came to nothing through no fault of the request
 _PASSING = ("Request rejected", "Request cancelled", "Unexpected exception")
+# … and of the write of a package that it does not have
+_NO_PACKAGE = "there is no package"
+# in place of a device's status: the package has to be handed over first, then it can be asked again
+PACKAGE_MISSING = "PACKAGE-MISSING"
 # the device answered, but not what can be understood
 _UNREADABLE = "Invalid Response"
 
@@ -126,8 +130,20 @@ def _answered(record: Record) -> Verdict:
     return Verdict(State.FAILED, said, response, status, record.duration_ms)
 
 
+def package_missing(error: str) -> bool:
+    """Does Leshan, by these words, not have the package that was to be written?"""
+    return _NO_PACKAGE in error.lower()
+
+
+def without_package(error: str) -> Verdict:
+    """Nothing was sent: Leshan does not have the package."""
+    return Verdict(State.FAILED, error, status=PACKAGE_MISSING)
+
+
 def _failed(record: Record, *, kind: str, attempts: int) -> Verdict:
     error = record.error or "no reason given"
+    if kind == Kind.WRITE_PACKAGE and package_missing(error):
+        return without_package(error)
     passing = error.startswith(_PASSING)
     if passing and (not record.sent or kind in REPEATABLE):
         # such as a registration that ended in the middle: the next one, which may be there already, is asked again

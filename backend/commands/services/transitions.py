@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from backend.commands.models import HARMLESS, Command, State
+from backend.commands.models import HARMLESS, Command, Kind, State
 from backend.commands.services.outcomes import Verdict
 from backend.devices.models import Change
 from backend.devices.selectors import registration_of
@@ -49,6 +49,8 @@ class Settled:
     not_before: datetime | None
     # the device did not answer, and it is one with queue mode: it is asked when it gives a sign of life
     silent: bool
+    # it is a package's transfer, which has a lane of its own
+    package: bool = False
 
 
 def commands_queued(*, above: int = 0) -> set[int]:
@@ -87,17 +89,21 @@ def commands_cancelling() -> list[int]:
 
 @transaction.atomic
 def commands_claim(*, ids: Sequence[int], journal: str, at: datetime) -> list[Command]:
-    """queued → sent: those of these (one a device) that are still there to be sent, with device and registration.
+    """queued → sent: those of these that are still there to be sent, with device and registration.
+
+    Of a device, at most one ordinary command and one package's transfer may be among them.
 
     `journal` is the id of the server's that they are about to be given to.
     """
     claimed: list[Command] = []
     for part in _parts(ids):
         commands_hold(Command.objects.filter(id__in=part))
-        in_flight = Command.objects.filter(device=OuterRef("device"), state=State.SENT)
-        Command.objects.filter(~Exists(in_flight), id__in=part, state=State.QUEUED, expires_at__gt=at).update(
-            state=State.SENT, sent_at=at, attempts=F("attempts") + 1, journal=journal, reason="", not_before=None
-        )
+        package = Q(kind=Kind.WRITE_PACKAGE)
+        for lane in (~package, package):
+            in_flight = Command.objects.filter(lane, device=OuterRef("device"), state=State.SENT)
+            Command.objects.filter(lane, ~Exists(in_flight), id__in=part, state=State.QUEUED, expires_at__gt=at).update(
+                state=State.SENT, sent_at=at, attempts=F("attempts") + 1, journal=journal, reason="", not_before=None
+            )
         claimed += commands_sent(ids=part)
     tell_pages(device_ids=[command.device_id for command in claimed])
     return claimed
@@ -183,7 +189,10 @@ def commands_settle(*, verdicts: Sequence[tuple[Command, Verdict]], at: datetime
                 command.attempts,
             )
         )
-        settled.append(Settled(command.pk, command.device_id, command.device.endpoint, final.state, not_before, silent))
+        package = command.kind == Kind.WRITE_PACKAGE
+        settled.append(
+            Settled(command.pk, command.device_id, command.device.endpoint, final.state, not_before, silent, package)
+        )
     if rows:
         with connection.cursor() as cursor:
             answer = "%s" if connection.vendor == "sqlite" else "%s::jsonb"

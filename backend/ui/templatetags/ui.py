@@ -16,6 +16,8 @@ from backend.accounts.permissions import Permission, allowed
 from backend.devices.models import RawEvent
 from backend.devices.selectors import pipeline_state
 from backend.ui import markup
+from backend.ui.firmware.words import size_text
+from backend.ui.legend import UPDATE_STATES
 from backend.ui.panel import WORDS, Panel
 from backend.ui.values import ValueRow, instances_html
 
@@ -28,7 +30,10 @@ register.simple_tag(markup.exact, name="exact")
 register.simple_tag(markup.status_badge, name="status_badge")
 register.simple_tag(markup.observation_badge, name="observation_badge")
 register.simple_tag(markup.command_badge, name="command_badge")
+register.simple_tag(markup.update_badge, name="update_badge")
+register.simple_tag(markup.campaign_badge, name="campaign_badge")
 register.simple_tag(markup.clock, name="clock")
+register.filter("size", size_text)
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,10 @@ class NavEntry:
     current: bool
 
 
+FIRMWARE = {
+    "campaigns", "campaign", "campaign-new", "campaign-act", "images", "image", "image-upload", "image-save",
+    "image-delete", "firmware-updates", "firmware-update", "signing-keys",
+}  # fmt: skip
 SETTINGS = {
     "settings", "settings-profiles", "profile-new", "profile-edit", "profile-rules", "settings-models", "model",
     "model-upload", "people", "person-role", "person-active", "person-password",
@@ -49,6 +58,7 @@ NAVIGATION = (
     ("Overview", "overview", {"overview", "events", "raw-events"}, Permission.VIEW),
     ("Devices", "devices", {"devices", "device"}, Permission.VIEW),
     ("Commands", "commands", {"commands", "command-new", "batch", "batches"}, Permission.VIEW),
+    ("Firmware", "campaigns", FIRMWARE, Permission.VIEW),
     ("Settings", "settings", SETTINGS, Permission.ADMINISTER),
 )
 
@@ -56,6 +66,10 @@ NAVIGATION = (
 @register.simple_tag(takes_context=True)
 def navigation(context: Context) -> list[NavEntry]:
     """The entries that this person may open; none on pages without a request or for strangers."""
+    return _entries(context, NAVIGATION)
+
+
+def _entries(context: Context, entries: tuple[tuple[str, str, set[str], Permission], ...]) -> list[NavEntry]:
     request = context.get("request")
     if not isinstance(request, HttpRequest) or not hasattr(request, "user"):
         return []
@@ -63,9 +77,30 @@ def navigation(context: Context) -> list[NavEntry]:
     here = match.view_name if match else ""
     return [
         NavEntry(label, reverse(name), here in names)
-        for label, name, names, permission in NAVIGATION
+        for label, name, names, permission in entries
         if allowed(request.user, permission)
     ]
+
+
+# (label, URL name, URL names that belong to it, who may see it)
+FIRMWARE_TABS = (
+    ("Campaigns", "campaigns", {"campaigns", "campaign", "campaign-new", "campaign-act"}, Permission.VIEW),
+    ("Images", "images", {"images", "image", "image-upload", "image-save", "image-delete"}, Permission.VIEW),
+    ("Updates", "firmware-updates", {"firmware-updates", "firmware-update"}, Permission.VIEW),
+    ("Keys", "signing-keys", {"signing-keys"}, Permission.ADMINISTER),
+)
+
+
+@register.simple_tag(takes_context=True)
+def firmware_tabs(context: Context) -> list[NavEntry]:
+    """The firmware pages that this person may open."""
+    return _entries(context, FIRMWARE_TABS)
+
+
+@register.simple_tag
+def update_shape(state: str) -> SafeString:
+    """The shape of an update's state."""
+    return markup.shape(UPDATE_STATES[state].shape)
 
 
 @register.simple_tag(takes_context=True)

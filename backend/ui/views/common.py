@@ -19,3 +19,9 @@ def person(request: HttpRequest) -> User:
     """Who asks; views that use this are for people who are signed in."""
     assert isinstance(request.user, User)
     return request.user
+
+
+def sentence(error: Exception) -> str:
+    """An error's text as a sentence."""
+    text = str(error)
+    return text[:1].upper() + text[1:]

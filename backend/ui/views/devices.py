@@ -26,6 +26,7 @@ from backend.devices.selectors import (
 )
 from backend.ui import selectors
 from backend.ui.filters import DevicesFilter
+from backend.ui.firmware.device import firmware_tab
 from backend.ui.listing import list_state, live_url, rows_url
 from backend.ui.tables import PAGE_SIZES, DevicesTable, devices_csv
 from backend.ui.values import values_page
@@ -122,6 +123,7 @@ def _connection(device: Device) -> dict[str, Any]:
 TABS: dict[str, tuple[str, Permission, Callable[[HttpRequest, Device], dict[str, Any]]]] = {
     "values": ("Values", Permission.VIEW, _values),
     "commands": ("Commands", Permission.VIEW, lambda request, device: log_context(request, device=device)),
+    "firmware": ("Firmware", Permission.VIEW, firmware_tab),
     "connection": ("Connection", Permission.VIEW, lambda request, device: _connection(device)),
     "trace": ("Trace", Permission.ADMINISTER, trace_tab),
     "settings": ("Settings", Permission.VIEW, settings_tab),

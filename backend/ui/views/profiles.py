@@ -14,7 +14,7 @@ from backend.devices.services import profile_create, profile_delete, profile_rul
 from backend.devices.services.profiles import ProfileError, Rule, WantedPath
 from backend.ui.settings_forms import ObservedPathFormSet, ProfileForm, RuleFormSet
 from backend.ui.settings_pages import rule_matches
-from backend.ui.views.settings import sentence
+from backend.ui.views.common import sentence
 
 PATTERNS = ("endpoint", "manufacturer", "model")
 

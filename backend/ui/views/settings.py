@@ -11,7 +11,7 @@ from backend.accounts.permissions import Permission, require
 from backend.devices.models import Device
 from backend.devices.services import device_observation_clear, device_observation_set, profile_assign
 from backend.ui.settings_forms import DeviceObservationForm, DeviceProfileForm
-from backend.ui.views.common import device_or_404, person
+from backend.ui.views.common import device_or_404, person, sentence
 from backend.ui.views.devices import page_context
 from backend.ui.views.tabs import settings_tab
 
@@ -21,12 +21,6 @@ from backend.ui.views.tabs import settings_tab
 def settings_index(request: HttpRequest) -> HttpResponse:
     """Where everything that is set lies."""
     return render(request, "ui/settings.html")
-
-
-def sentence(error: Exception) -> str:
-    """An error's text as a sentence."""
-    text = str(error)
-    return text[:1].upper() + text[1:]
 
 
 def _tab(request: HttpRequest, device: Device, **wrong: Any) -> HttpResponse:

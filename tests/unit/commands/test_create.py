@@ -101,3 +101,17 @@ def test_keys_do_not_get_into_the_log(kind: str, path: str, arguments: dict[str,
     with pytest.raises(CommandError, match="bootstrap"):
         command_create(device=device(), kind=kind, path=path, arguments=arguments, by=None, force=True)
     assert not Command.objects.exists()
+
+
+HASH = "0f" * 32
+
+
+def test_people_send_packages_by_updates_only() -> None:
+    one = device(registered=True)
+    with pytest.raises(CommandError, match="firmware updates"):
+        command_create(device=one, kind="write_package", path="/5/0/0", arguments={"sha256": HASH}, by=None)
+    with pytest.raises(CommandError, match="firmware updates"):
+        commands_create(devices=[one], kind="write_package", path="/5/0/0", by=None)
+    with pytest.raises(CommandError) as error:
+        command_create(device=one, kind="nonsense", path="/5/0/0", by=None)
+    assert "write_package" not in str(error.value)

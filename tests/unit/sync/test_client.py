@@ -244,3 +244,74 @@ def test_something_that_is_no_event_stream(leshan: responses.RequestsMock, clien
     leshan.get(f"{URL}/api/event", body="hello", content_type="text/html")
     with pytest.raises(UnexpectedAnswerError, match="is this Leshan"):
         client.events()
+
+
+HASH = "ab" * 32
+
+
+def test_a_package_is_streamed_from_its_file(
+    leshan: responses.RequestsMock, client: LeshanClient, tmp_path: Path
+) -> None:
+    file = tmp_path / "image"
+    file.write_bytes(b"firmware" * 1000)
+    sent: list[bytes] = []
+
+    def take(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        assert request.headers["Content-Length"] == "8000"
+        assert isinstance(request.body, bytes)
+        sent.append(request.body)
+        return 201, {}, ""
+
+    leshan.add_callback(responses.PUT, f"{URL}/api/packages/{HASH}", callback=take)
+    client.package_put(HASH, file)
+    assert sent == [b"firmware" * 1000]
+    with pytest.raises(FileNotFoundError):
+        client.package_put(HASH, tmp_path / "gone")
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "error"),
+    [
+        (400, "the body's SHA-256 is cd, not ab", BadRequestError),
+        (413, "larger than 256 MiB", BadRequestError),
+        (507, "no room on the disk", RequestFailedError),
+        (503, "the disk takes nothing", UnavailableError),
+    ],
+)
+def test_a_package_that_is_refused(
+    leshan: responses.RequestsMock,
+    client: LeshanClient,
+    tmp_path: Path,
+    status: int,
+    text: str,
+    error: type[Exception],
+) -> None:
+    (tmp_path / "image").write_bytes(b"x")
+    leshan.put(f"{URL}/api/packages/{HASH}", status=status, body=text)
+    with pytest.raises(error, match=text):
+        client.package_put(HASH, tmp_path / "image")
+
+
+def test_packages_that_are_there_and_those_that_are_not(leshan: responses.RequestsMock, client: LeshanClient) -> None:
+    leshan.get(f"{URL}/api/packages/{HASH}", json={"sha256": HASH, "size": 3})
+    leshan.get(f"{URL}/api/packages/{'cd' * 32}", status=404, body="no package")
+    leshan.get(f"{URL}/api/packages", json=[{"sha256": HASH, "size": 3}])
+    leshan.delete(f"{URL}/api/packages/{HASH}", status=404)
+    assert client.package_has(HASH)
+    assert not client.package_has("cd" * 32)
+    assert client.packages() == {HASH: 3}
+    client.package_delete(HASH)
+
+
+def test_grants(leshan: responses.RequestsMock, client: LeshanClient) -> None:
+    target = f"{URL}/api/clients/a%2Fb/grants/{HASH}"
+    leshan.put(target, json={"uri": "coaps://h:5684/fw/t", "sha256": HASH, "size": 3})
+    leshan.put(target, status=404, body="no package ab: PUT /api/packages/ab first")
+    leshan.put(target, status=400, body="No registered client with id 'a/b'")
+    leshan.delete(target, status=404)
+    assert client.grant_put("a/b", HASH) == "coaps://h:5684/fw/t"
+    with pytest.raises(NotFoundError):
+        client.grant_put("a/b", HASH)
+    with pytest.raises(NotRegisteredError):
+        client.grant_put("a/b", HASH)
+    client.grant_delete("a/b", HASH)

@@ -18,6 +18,7 @@ from backend.sync.events import (
     ObservationLost,
     Poisoned,
     Presence,
+    Progressed,
     Refused,
     Registered,
     Responded,
@@ -144,7 +145,7 @@ def test_an_unknown_event_is_told_as_such() -> None:
     assert isinstance(item, Unknown)
     assert item.name == "NEWS"
     assert isinstance(one("COAPLOG", {"timestamp": 1}), Ignored)
-    assert isinstance(one("PROGRESS", {"ep": "a", "sent": 1, "total": 2}), Ignored)
+    assert isinstance(one("COAPLOG", {"ep": "a"}), Ignored)
 
 
 def test_a_notification_of_a_stock_server_has_no_times() -> None:
@@ -274,3 +275,19 @@ def test_the_other_events() -> None:
 def test_frames_keep_ids_apart() -> None:
     frames = FrameDecoder().feed(b"id: 1\n\nevent: x\n\ndata: a\ndata: b\n\n")
     assert frames == [Frame("1", "", b""), Frame("", "x", b""), Frame("", "", b"a\nb")]
+
+
+def test_progress_of_a_push_and_of_a_pull() -> None:
+    push = {"ep": "a", "requestId": "7-x", "path": "/5/0/0", "sha256": "ab", "sent": 1024, "total": 5000, "block": 512}
+    item = one("PROGRESS", push, "")
+    assert isinstance(item, Progressed)
+    assert (item.id, item.endpoint, item.request_id, item.sha256) == ("", "a", "7-x", "ab")
+    assert (item.sent, item.total, item.block) == (1024, 5000, 512)
+    pull = one("PROGRESS", {"ep": "a", "path": "/fw", "sha256": "ab", "sent": 0, "total": 1}, "")
+    assert isinstance(pull, Progressed)
+    assert (pull.request_id, pull.block) == ("", None)
+
+
+@pytest.mark.parametrize("wrong", [{"sent": 3}, {"sent": -1}, {"sent": "1"}, {"total": None}, {"ep": ""}])
+def test_odd_progress_is_kept_raw(wrong: dict[str, Any]) -> None:
+    assert isinstance(one("PROGRESS", {"ep": "a", "sha256": "ab", "sent": 1, "total": 2} | wrong, ""), Poisoned)

@@ -354,7 +354,7 @@ def test_an_answer_that_never_comes_is_asked_for(world: World, monkeypatch: pyte
     world.begin("a")
     (sent,) = world.take()
     world.accept(sent)
-    monkeypatch.setattr("backend.sync.dispatch.OVERDUE_SECONDS", -1.0)
+    monkeypatch.setattr("backend.sync.dispatch.OVERDUE_SECONDS", -100.0)
     world.dispatcher._expire_at = 0.0
     world.tick()
     assert len(world.hands.looked) == 1
@@ -759,3 +759,110 @@ def test_pages_are_told_of_what_a_person_cancelled(world: World) -> None:
     command_cancel(command_id=command.pk, by=None)
     world.rescan()
     assert list(Change.objects.values_list("device_id", "kind")) == [(of.pk, Change.Kind.COMMANDS)]
+
+
+def package(of: Device, **fields: Any) -> Command:
+    arguments = {"sha256": "ab" * 32, "size": 9, "seconds": 600}
+    return ask(of, Kind.WRITE_PACKAGE, **({"path": "/5/0/0", "arguments": arguments} | fields))
+
+
+def test_a_package_and_commands_do_not_wait_for_each_other(world: World) -> None:
+    of = device()
+    transfer, waiting = package(of), package(of)
+    first, second = ask(of), ask(of)
+    world.begin("a")
+    assert sorted(command.pk for command in world.take()) == [transfer.pk, first.pk]
+    world.accept(transfer)
+    world.accept(first)
+    world.end(first)
+    assert world.take() == [second]
+    world.end(second)
+    # nothing ordinary is open: what is planned may go on in the middle of the transfer
+    assert world.held == set()
+    assert world.dispatcher.empty("a")
+    assert state(waiting) == State.QUEUED
+    world.end(transfer)
+    assert world.take() == [waiting]
+
+
+def test_a_package_holds_nothing_back(world: World) -> None:
+    world.busy.add("a")
+    transfer = package(device())
+    world.begin("a")
+    assert world.take() == [transfer]
+    assert world.held == set()
+
+
+def test_the_database_lets_one_package_and_one_command_be_in_flight(world: World) -> None:
+    of = device()
+    commands = [ask(of), ask(of), package(of), package(of)]
+    for at in (0, 2):
+        claimed = commands_claim(ids=[commands[at].pk], journal="j", at=datetime.now(UTC))
+        assert claimed == [commands[at]]
+    commands_claim(ids=[command.pk for command in commands], journal="j", at=datetime.now(UTC))
+    assert [state(command) for command in commands] == ["sent", "queued", "sent", "queued"]
+
+
+def test_a_package_in_flight_survives_a_restart(world: World) -> None:
+    of = device()
+    transfer = package(of)
+    world.begin("a")
+    world.accept(world.take()[0])
+    world.restart()
+    other = package(of)
+    ordinary = ask(of)
+    world.begin("a")
+    assert world.hands.looked == [transfer]
+    assert world.take() == [ordinary]
+    world.hand(transfer, Answer.RECORD, handing=False, record={"state": "pending"})
+    world.end(transfer)
+    assert world.take() == [other]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"), [("timeout", "failed"), ("unknown", "failed"), ("cancelled", "cancelled")]
+)
+def test_a_transfer_is_not_begun_again(world: World, outcome: str, expected: str) -> None:
+    transfer = package(device())
+    world.begin("a")
+    world.accept(world.take()[0])
+    world.end(transfer, outcome)
+    assert state(transfer) == expected
+    assert transfer.reason
+
+
+def test_a_package_that_leshan_does_not_have(world: World) -> None:
+    of = device()
+    refused, failed = package(of), package(of)
+    world.begin("a")
+    said = "there is no package abab: PUT /api/packages/abab first"
+    world.hand(world.take()[0], Answer.NO_PACKAGE, error=said)
+    assert state(refused) == State.FAILED
+    assert (refused.status, refused.reason) == ("PACKAGE-MISSING", said)
+    world.end(world.take()[0], "failed", error=said)
+    assert state(failed) == State.FAILED
+    assert failed.status == "PACKAGE-MISSING"
+
+
+def test_a_transfer_is_asked_for_when_its_own_time_is_over(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    package(device())
+    world.begin("a")
+    world.accept(world.take()[0])
+    for slack, looked in ((-500.0, 0), (-700.0, 1)):
+        monkeypatch.setattr("backend.sync.dispatch.OVERDUE_SECONDS", slack)
+        world.dispatcher._expire_at = 0.0
+        world.tick()
+        assert len(world.hands.looked) == looked
+
+
+def test_whoever_waits_for_a_command_hears_of_its_end(world: World) -> None:
+    touched: list[int] = []
+    of = device()
+    transfer, late = package(of), ask(of, expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    world.dispatcher._touched = touched.append
+    world.begin("a")
+    assert touched == [of.pk]
+    assert state(late) == State.EXPIRED
+    world.accept(world.take()[0])
+    world.end(transfer)
+    assert touched == [of.pk, of.pk]

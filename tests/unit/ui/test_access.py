@@ -27,6 +27,14 @@ PAGES = [
     "/parts/devices/commands/dev-1/",
     "/parts/devices/panel/dev-1/?at=/3/0/9",
     "/parts/devices/panel-live/dev-1/?at=/3/0/9",
+    "/devices/dev-1/?tab=firmware",
+    "/firmware/",
+    "/firmware/images/",
+    "/firmware/updates/",
+    "/parts/firmware/campaigns/",
+    "/parts/firmware/updates/",
+    "/parts/devices/firmware/dev-1/",
+    "/parts/devices/updates/dev-1/",
     "/events/",
     "/events/raw/",
     "/statuses/",
@@ -49,13 +57,14 @@ def test_every_view_names_the_permission_it_takes() -> None:
     operating = {name for name, permission in permissions.items() if permission == Permission.OPERATE}
     assert operating >= {
         "command-new", "command-ask", "command-act", "command-cancel", "command-repeat", "batch-cancel",
-        "observation-clear", "part-bulk-input",
+        "observation-clear", "part-bulk-input", "campaign-new", "campaign-act", "part-campaign-preview",
+        "image-upload", "image-save", "image-delete", "update-new", "update-cancel", "update-retry",
     }  # fmt: skip
     administering = {name for name, permission in permissions.items() if permission == Permission.ADMINISTER}
     assert administering == {
         "people", "person-role", "person-active", "person-password",
         "settings", "settings-profiles", "profile-new", "profile-edit", "profile-delete", "profile-rules", "part-rule",
-        "model-upload", "model-delete",
+        "model-upload", "model-delete", "signing-keys", "signing-key-delete",
     }  # fmt: skip
 
 

@@ -225,8 +225,7 @@ function bar() {
   }
   form.dataset.chosen = String(all?.checked ? 1 : chosen);
   form.querySelector("[data-chosen]").textContent = all?.checked ? "" : `${chosen} chosen`;
-  const button = form.querySelector("button");
-  button.disabled = !chosen && !all?.checked;
+  for (const button of form.querySelectorAll("button")) button.disabled = !chosen && !all?.checked;
 }
 
 document.addEventListener("change", (event) => {

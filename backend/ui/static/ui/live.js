@@ -1,4 +1,4 @@
-// One event stream per page. Events reach the page as "fn:values", "fn:status" and "fn:server" on `document`;
+// One event stream per page. Events reach the page as "fn:values", "fn:firmware" and so on, on `document`;
 // whenever the stream begins, "fn:resync" asks every part to fetch itself anew.
 
 const FIRST_RETRY_MS = 1000;
@@ -82,7 +82,7 @@ function open() {
   if (source || document.hidden || !url) return;
   source = new EventSource(url);
   source.addEventListener("hello", opened);
-  for (const name of ["values", "status", "commands", "server", "resync"]) source.addEventListener(name, read);
+  for (const name of ["values", "status", "commands", "firmware", "server", "resync"]) source.addEventListener(name, read);
   source.addEventListener("error", lost);
 }
 

@@ -1,0 +1,1 @@
+"""What the firmware pages show: updates in words, bars, lists and forms."""
