@@ -128,14 +128,15 @@ class Dispatcher:
         release: Callable[[str], None],
         answered: Callable[[dict[str, Any]], None],
         replan: Callable[[str], None] = lambda endpoint: None,
-        touched: Callable[[int], None] = lambda device_id: None,
+        touched: Callable[[int, bool], None] = lambda device_id, untransferred: None,
     ) -> None:
         """`retry` carries out work on the database, however long that is away.
 
         `hold` keeps the device's other requests back: false while one is under way (`freed` tells when it is over);
         `release` lets them go on. `answered` takes the record of a request that ended, to be stored like its event.
         `replan` takes the endpoint of a device of which a command about an observation ended without its answer.
-        `touched` takes the id of a device of which a command has ended, or waits again.
+        `touched` takes the id of a device of which a command has ended, or waits again, and whether it was a package's
+        transfer that failed.
         """
         self._hands = hands
         self._retry = retry
@@ -287,7 +288,7 @@ class Dispatcher:
             devices = {self._known[command_id][1].device_id for command_id in gone}
             self._retry(lambda: tell_pages(device_ids=sorted(devices)))
             for device_id in devices:
-                self._touched(device_id)
+                self._touched(device_id, False)
         for command_id in gone:
             self._forget(command_id, ended=True)
         for command_id in self._flights.keys() - sent:
@@ -339,7 +340,7 @@ class Dispatcher:
             line.queue.remove(command_id)
             self._ready.add(line.key)
             if ended:
-                self._touched(line.device_id)
+                self._touched(line.device_id, False)
                 if observing:
                     self._replan(line.endpoint)
 
@@ -517,7 +518,7 @@ class Dispatcher:
             if item.state == State.QUEUED:
                 self._enqueue(item.id, line, item.not_before)
             self._ready.add(line.key)
-            self._touched(item.device_id)
+            self._touched(item.device_id, item.package and item.state == State.FAILED)
 
     def handle(self, handed: Handed) -> None:
         """An HTTP request about a command is over."""

@@ -139,7 +139,7 @@ class Runner:
             release=self._pool.release,
             answered=self._on_record,
             replan=self._unplanned.add,
-            touched=lambda device_id: self._updates.touch(device_id),
+            touched=lambda device_id, untransferred: self._updates.touch(device_id, untransferred),
         )
         self._updates = Updates(
             retry=self._retry,

@@ -111,9 +111,12 @@ class Updates:
 
     # -- what happened
 
-    def touch(self, device_id: int) -> None:
-        """A command of the device has ended."""
+    def touch(self, device_id: int, untransferred: bool = False) -> None:
+        """A command of the device has ended; `untransferred`: it was a package's transfer, and it failed."""
         self._devices.add(device_id)
+        if untransferred:
+            # perhaps because somebody deleted the package at Leshan: a look costs little
+            self._packages.clear()
 
     def stored(self, stored: Stored) -> None:
         """A batch of events and answers: its news of devices with updates are acted on at once."""

@@ -81,7 +81,8 @@ CSV_COLUMNS = (
 )
 
 
-def _csv_cell(value: Any) -> str:
+def csv_cell(value: Any) -> str:
+    """A value in a CSV file: times in UTC, ISO 8601; nothing that a spreadsheet would run."""
     if value is None:
         return ""
     if isinstance(value, datetime):
@@ -97,5 +98,5 @@ def devices_csv(devices: QuerySet[Device]) -> str:
     writer = csv.writer(out)
     writer.writerow(CSV_COLUMNS)
     rows: Iterable[tuple[Any, ...]] = devices.values_list(*CSV_COLUMNS).iterator(chunk_size=2000)
-    writer.writerows([_csv_cell(value) for value in row] for row in rows)
+    writer.writerows([csv_cell(value) for value in row] for row in rows)
     return out.getvalue()

@@ -24,6 +24,7 @@ def firmware(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firmware]:
     """The whole product with twelve devices."""
     stack = Stack(tmp_path_factory.mktemp("firmware") / "stack")
     scene = Firmware(stack, stall=20, install=30)
+    stack.extra_env["FLOWNEXUS_FIRMWARE_HOLD_SECONDS"] = "2"
     try:
         stack.prepare()
         scene.start(*QUICK, count=DEVICES)
@@ -127,8 +128,9 @@ def test_one_device_is_watched_to_its_end(firmware: Firmware, visitor: Visitor, 
     expect(now).to_contain_text(re.compile(r"Sending: .* of 293 KiB · .*/s · about"), timeout=SLOW)
     expect(page.locator('[data-cell="version"]')).to_have_text("3.0.0", timeout=END)
     row = page.locator(".update-row").first
-    expect(row).to_contain_text("Succeeded", timeout=END)
-    expect(row).to_contain_text("2.3.4 → 3.0.0")
+    expect(row).to_contain_text("2.3.4 → 3.0.0", timeout=END)
+    expect(row).to_contain_text("Succeeded")
+    expect(now).to_have_count(0)
     assert len(page.evaluate("[...window.seen]")) >= 3
     row.get_by_role("link", name="3.0.0", exact=True).click()
     expect(page.locator(".history li")).not_to_have_count(0)

@@ -113,7 +113,7 @@ def form_context(request: HttpRequest, device: Device, form: UpdateForm | None) 
     if not allowed(request.user, Permission.OPERATE):
         return {}
     fitting = images_for(device=device)
-    form = form or UpdateForm(instances=firmware_instances(device), initial={"image": fitting[0] if fitting else None})
+    form = form or UpdateForm(instances=firmware_instances(device))
     fits = {image.pk for image in fitting}
     images = list(form.fields["image"].queryset)  # type: ignore[attr-defined]
     choices = [(image, image.pk in fits) for image in images]
@@ -121,5 +121,6 @@ def form_context(request: HttpRequest, device: Device, form: UpdateForm | None) 
         "update_form": form,
         "fitting": [image for image, fit in choices if fit],
         "others": [image for image, fit in choices if not fit],
+        # none unless somebody chose it: what is sent should be meant
         "chosen_image": str(form["image"].value() or ""),
     }

@@ -11,6 +11,7 @@ from django.conf import settings
 from backend.devices.models import Profile, Status
 from backend.devices.selectors import device_choices
 from backend.firmware.models import FirmwareImage, Method
+from backend.firmware.rollout import phases_check
 from backend.firmware.selectors.images import image_list
 from backend.ui.filters import UNSAID
 from backend.ui.firmware.words import size_text
@@ -209,12 +210,17 @@ class CampaignForm(forms.Form):
             self.fields[name].choices = choices  # type: ignore[attr-defined]
 
     def clean_phases(self) -> list[int]:
-        """Whole numbers; whether they rise to 100 is the service's to say."""
+        """Whole percentages that rise to 100."""
         words = self.cleaned_data["phases"].replace(",", " ").replace("%", " ").split()
         try:
-            return [int(one) for one in words]
+            found = [int(one) for one in words]
         except ValueError:
             raise forms.ValidationError("Whole percentages, such as 10, 50, 100.") from None
+        try:
+            return phases_check(found)
+        except ValueError as error:
+            text = str(error)
+            raise forms.ValidationError(text[:1].upper() + text[1:]) from None
 
     def clean_zone(self) -> str:
         """A zone of the IANA database."""

@@ -1,11 +1,13 @@
 """Lists of updates: what the address asks for, and the links that change one thing of it."""
 
+import csv
+import io
 from dataclasses import dataclass
 from typing import Any
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Case, Count, IntegerField, When
-from django.http import QueryDict
+from django.db.models import Case, Count, IntegerField, QuerySet, When
+from django.http import HttpResponse, QueryDict
 from django.utils import timezone
 
 from backend.devices.models import Device
@@ -15,9 +17,14 @@ from backend.firmware.selectors.updates import update_list
 from backend.ui.firmware.updates import UpdateView, update_view
 from backend.ui.legend import UPDATE_STATES, StateInfo
 from backend.ui.selectors import RECENT
+from backend.ui.tables import csv_cell
 
 PAGE_SIZE = 50
 LONGEST_SEARCH = 255
+CSV_COLUMNS = (
+    "id", "device__endpoint", "image__version", "image__file_name", "campaign__name", "phase", "state", "code",
+    "reason", "method_used", "version_before", "version_after", "update_result", "asked_at", "started_at", "ended_at",
+)  # fmt: skip
 # in an address: all states between the first request and the end
 UNDER_WAY = "active"
 # first what moves, then what somebody should look at
@@ -54,6 +61,12 @@ class UpdateList:
     code: str
     recent: bool
     query: QueryDict
+    found: QuerySet[FirmwareUpdate]
+
+    @property
+    def export_url(self) -> str:
+        """The same updates, of all pages, as CSV."""
+        return self.url(_export="csv")
 
     @property
     def ending(self) -> str:
@@ -153,6 +166,7 @@ def updates_of(
         code=code,
         recent=recent,
         query=kept,
+        found=found,
     )
     made.chips.extend(_chips(made, asked, counts))
     return made
@@ -174,6 +188,18 @@ def _chips(shown: UpdateList, asked: list[str], counts: dict[str, int] | None) -
         elif key not in ACTIVE:
             chips.append(chip(info, info.label, key, key))
     return chips
+
+
+def updates_csv(shown: UpdateList) -> HttpResponse:
+    """What the list shows, on all its pages, as a CSV file with a header line."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(name.replace("__", "_") for name in CSV_COLUMNS)
+    rows = shown.found.select_related(None).values_list(*CSV_COLUMNS).iterator(chunk_size=2000)
+    writer.writerows([csv_cell(value) for value in row] for row in rows)
+    response = HttpResponse(out.getvalue(), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="updates.csv"'
+    return response
 
 
 def context_of(shown: UpdateList, *, url: str, part: str) -> dict[str, Any]:

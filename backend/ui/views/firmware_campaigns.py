@@ -13,7 +13,7 @@ from backend.accounts.permissions import Permission, require
 from backend.firmware.endings import ENDINGS, Ending
 from backend.firmware.errors import FirmwareError
 from backend.firmware.models import Campaign, FirmwareUpdate, Method, UpdateState
-from backend.firmware.rollout import RolloutStatus, phase_sizes, phases_check
+from backend.firmware.rollout import RolloutStatus, phase_sizes
 from backend.firmware.selectors.campaigns import (
     CampaignView,
     FailureGroup,
@@ -39,7 +39,7 @@ from backend.firmware.services.campaigns import (
 from backend.ui.bulk import FILTERS
 from backend.ui.firmware.bars import Bar, bar_of
 from backend.ui.firmware.forms import CampaignForm
-from backend.ui.firmware.lists import context_of, updates_of
+from backend.ui.firmware.lists import context_of, updates_csv, updates_of
 from backend.ui.firmware.words import span_text
 from backend.ui.selectors import devices_by_id
 from backend.ui.views.common import person, sentence
@@ -218,9 +218,12 @@ def _devices(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
 @require(Permission.VIEW)
 @require_safe
 def campaign_page(request: HttpRequest, pk: int) -> HttpResponse:
-    """How far it is, who failed and why, and each device's update."""
+    """How far it is, who failed and why, and each device's update; `?_export=csv` gives those as a file."""
     campaign = _campaign(pk)
-    return render(request, "ui/firmware_campaign.html", _context(campaign) | _devices(request, campaign))
+    devices = _devices(request, campaign)
+    if request.GET.get("_export") == "csv":
+        return updates_csv(devices["list"])
+    return render(request, "ui/firmware_campaign.html", _context(campaign) | devices)
 
 
 @require(Permission.VIEW)
@@ -300,10 +303,7 @@ def _plan(form: CampaignForm) -> Plan:
         )
     except FirmwareError as error:
         return Plan(problem=sentence(error))
-    try:
-        sizes = phase_sizes(preview.devices, phases_check(said.get("phases") or [100]))
-    except ValueError as error:
-        return Plan(problem=sentence(error))
+    sizes = phase_sizes(preview.devices, said.get("phases") or [100])
     unknown = 0
     if said.get("choose") == "endpoints":
         unknown = len(form.names) - preview.chosen
@@ -342,11 +342,7 @@ def campaign_new(request: HttpRequest) -> HttpResponse:
         return _form_page(request, form)
     if not form.is_valid():
         return _form_page(request, form, problem="Something is missing or wrong: see below.", status=400)
-    try:
-        phases = phases_check(form.cleaned_data["phases"])
-    except ValueError as error:
-        form.add_error("phases", sentence(error))
-        return _form_page(request, form, problem="Something is missing or wrong: see below.", status=400)
+    phases = form.cleaned_data["phases"]
     if request.POST.get("confirmed") != "1":
         plan = _plan(form)
         if plan.preview is None or not plan.preview.devices:

@@ -12,7 +12,7 @@ from backend.firmware.errors import FirmwareError
 from backend.firmware.models import FirmwareUpdate
 from backend.firmware.selectors.updates import update_get, update_lines
 from backend.firmware.services.updates import update_cancel, update_retry
-from backend.ui.firmware.lists import context_of, updates_of
+from backend.ui.firmware.lists import context_of, updates_csv, updates_of
 from backend.ui.firmware.updates import update_view
 from backend.ui.listing import live_url
 from backend.ui.views.common import person, sentence
@@ -27,8 +27,11 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
 @require(Permission.VIEW)
 @require_safe
 def update_list_page(request: HttpRequest) -> HttpResponse:
-    """Updates of all devices, newest first, filtered by the address."""
-    return render(request, "ui/firmware_updates.html", _list_context(request))
+    """Updates of all devices, newest first, filtered by the address; `?_export=csv` gives the same as a file."""
+    context = _list_context(request)
+    if request.GET.get("_export") == "csv":
+        return updates_csv(context["list"])
+    return render(request, "ui/firmware_updates.html", context)
 
 
 @require(Permission.VIEW)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from backend.firmware.machine import Image, Row
+from backend.firmware.machine import Image, Limits, Row
 from backend.firmware.models import Step, UpdateState
 from tests.unit.firmware.play import SIZE, T0, Board, Play, ended, seconds
 
@@ -434,3 +434,64 @@ def test_the_same_view_twice_asks_nothing_twice() -> None:
     assert ended(play) == "succeeded"
     assert not seen
     assert play.board.installs == 1
+
+
+def test_where_installations_are_quick_a_lost_execute_is_noticed_sooner() -> None:
+    limits = Limits(stall=seconds(3), install=seconds(8), transfers=2)
+    play = Play(Board(executes=["lost"], install_seconds=1, boot_seconds=1), limits=limits).run()
+    assert ended(play) == "succeeded"
+    assert play.count("execute") == 2
+
+
+def test_a_download_that_outlives_a_registration_goes_on() -> None:
+    """A pull is a connection of its own: a registration that is renewed beside it does not end it."""
+    play = Play(Board(method=0, speed=1000))
+    play.run(stop=lambda: play.row.bytes_sent > 50_000)
+    play.register()
+    play.run()
+    assert ended(play) == "succeeded"
+    assert play.row.transfers == 1
+    assert play.count("write", "/5/0/1") == 1
+
+
+def test_an_old_result_that_was_forgotten_after_all_is_believed() -> None:
+    play = Play(Board(result=5, keeps_result=True, transfer_results=[5, 5, 5])).run()
+    # the transfer set it to 0 first: it is a new failure
+    assert ended(play) == "integrity"
+
+
+@pytest.mark.parametrize(("notifies", "code"), [(True, "succeeded-version-unchanged"), (False, "no-change")])
+def test_an_old_success_counts_only_where_it_was_forgotten_in_between(notifies: bool, code: str) -> None:
+    """It restarts with the old firmware and says Result 1, as it did before."""
+    play = Play(Board(result=1, keeps_result=True, takes_version=False, notifies=notifies)).run()
+    assert ended(play) == code
+
+
+def test_reads_that_never_left_do_not_count_as_silence() -> None:
+    play = Play()
+    for _ in range(8):
+        play.step()
+        if play.ask is not None and play.ask.open:
+            play._settle("cancelled", reason="cancelled by eve")
+        play.now += seconds(20)
+    play.run()
+    assert ended(play) == "succeeded"
+
+
+def test_silence_before_anything_began_ends_it() -> None:
+    play = Play()
+
+    def mute(play: Play) -> None:
+        if play.ask is not None and play.ask.state == "sent":
+            play._settle("expired", reason="No answer from the device in time")
+
+    play.before_step = mute
+    play.run(until=100_000)
+    assert ended(play) == "unreadable"
+
+
+def test_progress_moves_the_deadline() -> None:
+    """100 kB at 60 bytes a second take longer than what is tolerated while nothing is known."""
+    play = Play(Board(speed=60), image=Image("ab" * 32, 1_000_000, "2.0.0")).run()
+    assert ended(play) == "succeeded"
+    assert play.row.transfers == 1

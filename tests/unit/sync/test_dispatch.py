@@ -856,13 +856,17 @@ def test_a_transfer_is_asked_for_when_its_own_time_is_over(world: World, monkeyp
 
 
 def test_whoever_waits_for_a_command_hears_of_its_end(world: World) -> None:
-    touched: list[int] = []
+    touched: list[tuple[int, bool]] = []
     of = device()
     transfer, late = package(of), ask(of, expires_at=datetime.now(UTC) - timedelta(seconds=1))
-    world.dispatcher._touched = touched.append
+    world.dispatcher._touched = lambda device_id, untransferred: touched.append((device_id, untransferred))
     world.begin("a")
-    assert touched == [of.pk]
+    assert touched == [(of.pk, False)]
     assert state(late) == State.EXPIRED
     world.accept(world.take()[0])
     world.end(transfer)
-    assert touched == [of.pk, of.pk]
+    assert touched == [(of.pk, False)] * 2
+    package(of)
+    world.tick()
+    world.hand(world.take()[0], Answer.NO_PACKAGE, error="there is no package")
+    assert touched[2:] == [(of.pk, True)]

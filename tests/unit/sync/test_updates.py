@@ -187,6 +187,17 @@ def test_a_package_is_given_once_for_all_that_wait_for_it(scene: Scene) -> None:
     assert scene.done() == [GivePackage(HASH)]
 
 
+def test_after_a_failed_transfer_nobody_is_sure_that_leshan_has_the_package(scene: Scene) -> None:
+    scene.updates._packages.add(HASH)
+    scene.open = {1: 11}
+    scene.updates.touch(1)
+    scene.tick()
+    assert scene.steps[-1][1].packages == {HASH}
+    scene.updates.touch(1, untransferred=True)
+    scene.tick()
+    assert scene.steps[-1][1].packages == frozenset()
+
+
 def test_a_refusal_is_told_once(scene: Scene) -> None:
     scene.deeds, scene.due = [deed("package")], [1]
     scene.tick()

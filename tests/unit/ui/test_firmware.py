@@ -328,6 +328,18 @@ def test_more_devices_are_no_more_queries(operator: Client) -> None:
     assert counts() == before
 
 
+def test_csv_holds_what_the_list_shows(viewer: Client) -> None:
+    made = campaign(8)
+    said = viewer.get(f"/firmware/campaigns/{made.pk}/?state=failed&_export=csv")
+    assert said.headers["Content-Type"].startswith("text/csv")
+    lines = said.text.splitlines()
+    assert lines[0].startswith("id,device_endpoint,image_version")
+    assert len(lines) == 3
+    assert "d001" in lines[1]
+    assert "Damaged. Check it." in lines[1]
+    assert len(viewer.get("/firmware/updates/?_export=csv").text.splitlines()) == 9
+
+
 # -- updates
 
 

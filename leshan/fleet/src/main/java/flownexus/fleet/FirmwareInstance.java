@@ -228,6 +228,8 @@ final class FirmwareInstance extends SimulatedInstance {
         if (offset == 0) {
             if (!more && isNothing(data)) {
                 idle(INITIAL);
+                counters.writes.incrementAndGet();
+                counters.operations.writtenBytes(getResourcePath(PACKAGE).toString(), data.length);
                 return Answer.refusal(ResponseCode.CHANGED, null);
             }
             if (settings.method() == PULL_ONLY) {

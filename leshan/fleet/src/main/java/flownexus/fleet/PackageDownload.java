@@ -39,6 +39,12 @@ final class PackageDownload {
         void close();
     }
 
+    /**
+     * Message ids must not come again while the server remembers them (RFC 7252, 4.4): a fast and large download would
+     * run out of them, a new connection has all of them again.
+     */
+    private static final int REQUESTS_PER_CONNECTION = 30_000;
+
     private final Line line;
     private final Executor worker;
     private final Supplier<Request> requests;
@@ -46,6 +52,7 @@ final class PackageDownload {
     private Endpoint endpoint;
     private int szx;
     private long offset;
+    private long asked;
     private byte[] etag;
     private boolean closed;
 
@@ -90,9 +97,14 @@ final class PackageDownload {
                 return;
             }
             try {
+                if (endpoint != null && asked % REQUESTS_PER_CONNECTION == 0) {
+                    line.close();
+                    endpoint = null;
+                }
                 if (endpoint == null) {
                     endpoint = line.open();
                 }
+                asked++;
                 request = requests.get();
             } catch (IOException | IllegalArgumentException e) {
                 worker.execute(() -> receiver.failed(FirmwareInstance.CONNECTION_LOST, Failures.describe(e)));
