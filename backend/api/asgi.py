@@ -1,7 +1,7 @@
 """What open pages cost: no thread each. And how much anybody may send."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -34,28 +34,30 @@ def live_on_one_thread(application: Application, *, paths: frozenset[str]) -> Ap
 _DRAINED = 4
 
 
-def bodies_bounded(application: Application, *, most: int) -> Application:
-    """Answers 413 to what has more than `most` bytes.
+def bodies_bounded(application: Application, *, usual: int, larger: Mapping[str, tuple[int, str]]) -> Application:
+    """Answers 413 to what has more than `usual` bytes. `larger`: path → bytes for that one, and what to do about more.
 
     Django has no limit of its own here: it takes a whole body to disk before it looks at who sends it.
     """
-    sentence = f"The body is larger than {most // (1024 * 1024)} MiB, which is more than anything here takes."
 
     async def run(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await application(scope, receive, send)
             return
+        most, advice = larger.get(scope["path"], (usual, "send less at a time."))
+        sentence = f"The body is larger than {most // (1024 * 1024)} MiB, which is more than is taken here: {advice}"
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if announced.isdigit() and int(announced) > most:
             await _too_large(scope, receive, send, sentence, most * _DRAINED)
             return
         received = 0
-        over = False
+        over = ended = False
 
         async def counted() -> Any:
-            nonlocal received, over
+            nonlocal received, over, ended
             message = await receive()
             received += len(message.get("body", b""))
+            ended = not message.get("more_body", False)
             if received > most:
                 over = True
                 # Django stops reading, and answers nothing
@@ -64,7 +66,8 @@ def bodies_bounded(application: Application, *, most: int) -> Application:
 
         await application(scope, counted, send)
         if over:
-            await _too_large(scope, receive, send, sentence, most * _DRAINED)
+            # who waited for more of a body that has ended would wait until the other side goes away
+            await _too_large(scope, receive, send, sentence, 0 if ended else most * _DRAINED)
 
     return run
 

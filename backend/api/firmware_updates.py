@@ -24,10 +24,9 @@ from backend.firmware.selectors.campaigns import (
     campaign_get,
     campaign_list,
     campaign_status,
-    update_with_lines,
-    updates_found,
 )
 from backend.firmware.selectors.images import image_get
+from backend.firmware.selectors.updates import update_list, update_with_lines
 from backend.firmware.services.campaigns import (
     campaign_advance,
     campaign_cancel,
@@ -202,9 +201,9 @@ def updates(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
 ) -> dict[str, Any]:
     """A portion of the updates, newest first."""
-    found = updates_found(
+    found = update_list(
         device=None if device is None else device_or_404(device),
-        states=state,
+        states=state or None,
         campaign=campaign,
         image=image,
         code=code,

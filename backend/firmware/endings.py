@@ -290,6 +290,15 @@ ENDINGS: dict[str, Ending] = {
             "Choose another image, correct for which devices the image is, or start the update with force.",
         ),
         Ending(
+            "not-signed",
+            _NO,
+            "Image not signed",
+            "Only images that are signed with a registered key are taken here, and this one is not (any more).",
+            "The image's key was deleted, or FLOWNEXUS_FIRMWARE_SIGNED_ONLY was switched on after the update was asked "
+            "for.",
+            "Register the key, or upload a signed image; then retry.",
+        ),
+        Ending(
             "image-deleted",
             _NO,
             "Image deleted",
@@ -310,7 +319,7 @@ ENDINGS: dict[str, Ending] = {
             _NO,
             "Given up",
             "The update could not be carried out before {since}.{detail}",
-            "The device stayed away, or was busy with other updates.",
+            "The device stayed away, did not answer, or was busy with other updates.",
             "Retry when the device is back.",
         ),
         Ending(

@@ -42,7 +42,7 @@ CONNECT_SECONDS = 3.05
 MARGIN_SECONDS = 5.0
 # Leshan answers these at once, when its disk has them
 ASYNC_SECONDS = 10.0
-# the last bytes of a package have to reach its disk before it answers
+# its disk may be slow: for so long it may take no byte of a package, and as long to answer when it has the last
 PACKAGE_SECONDS = 60.0
 STREAM_CHUNK = 65536
 
@@ -312,7 +312,14 @@ class LeshanClient:
         """
         headers = {"Content-Type": "application/octet-stream"}
         with path.open("rb") as file:
-            self._send("PUT", f"/api/packages/{segment(sha256)}", headers=headers, body=file, timeout=PACKAGE_SECONDS)
+            self._send(
+                "PUT",
+                f"/api/packages/{segment(sha256)}",
+                headers=headers,
+                body=file,
+                timeout=PACKAGE_SECONDS,
+                sending=PACKAGE_SECONDS,
+            )
 
     def package_delete(self, sha256: str) -> None:
         """Takes a package back, with its grants; one that is not there is no error."""
@@ -388,6 +395,8 @@ class LeshanClient:
         headers: Mapping[str, str] | None = None,
         body: bytes | BinaryIO | None = None,
         timeout: float = 10.0,
+        # urllib3 has one limit for connecting and for each piece of the body
+        sending: float = CONNECT_SECONDS,
         stream: bool = False,
     ) -> requests.Response:
         token = self._token.value()
@@ -401,12 +410,12 @@ class LeshanClient:
                     params=params,
                     headers=self._headers(token, headers, body),
                     data=body,
-                    timeout=(CONNECT_SECONDS, timeout),
+                    timeout=(sending, timeout),
                     stream=stream,
                     allow_redirects=False,
                 )
             except requests.ConnectTimeout:
-                raise UnreachableError(f"no connection to Leshan at {self.url} in {CONNECT_SECONDS:.0f} s") from None
+                raise UnreachableError(f"no connection to Leshan at {self.url} in {sending:.0f} s") from None
             except requests.Timeout:
                 raise AnswerTimeoutError(f"Leshan did not answer {method} {path} in {timeout:g} s") from None
             except requests.ConnectionError as error:

@@ -185,11 +185,6 @@ def packages_needed() -> set[str]:
     )
 
 
-def updates_known(ids: Collection[int]) -> list[int]:
-    """Those of these updates that have not ended."""
-    return list(FirmwareUpdate.objects.filter(pk__in=list(ids), ended_at=None).order_by().values_list("pk", flat=True))
-
-
 def updates_devices(ids: Collection[int]) -> dict[int, str]:
     """The devices of these updates: id → endpoint."""
     return dict(FirmwareUpdate.objects.filter(pk__in=ids).order_by().values_list("device_id", "device__endpoint"))

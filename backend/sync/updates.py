@@ -47,6 +47,9 @@ WISHES_SECONDS = 5.0
 HOUSEKEEPING_SECONDS = 3600.0
 # updates decided about in one transaction
 STEP = 200
+# a granted URI is used at once; before the next transfer it is asked for again: its package may have been deleted at
+# Leshan, or the device be registered elsewhere
+GRANT_SECONDS = 60.0
 # one that cannot be decided about, through a fault of ours, holds up nobody and is looked at again after this long
 ASIDE_SECONDS = 60.0
 
@@ -71,9 +74,10 @@ class Updates:
         self._plan = plan
         self._registered = registered
         self._connected_since: datetime | None = None
-        # SHA-256 of what Leshan has; and update → the URI at which its device may fetch its package
+        # SHA-256 of what Leshan has
         self._packages: set[str] = set()
-        self._grants: dict[int, str] = {}
+        # update → the URI at which its device may fetch its package, and time.monotonic() until which that is believed
+        self._grants: dict[int, tuple[str, float]] = {}
         # update, or package → why Leshan refuses it: told once
         self._refused: dict[int | str, str] = {}
         # package → updates that wait for it while it is handed over
@@ -157,7 +161,7 @@ class Updates:
         """A device may fetch its package now, or not."""
         self._granting.discard(done.update_id)
         if done.uri:
-            self._grants[done.update_id] = done.uri
+            self._grants[done.update_id] = done.uri, time.monotonic() + GRANT_SECONDS
         elif done.missing:
             self._packages.discard(done.sha256)
         elif done.error:
@@ -167,7 +171,8 @@ class Updates:
 
     def _listed(self, done: PackagesListed) -> None:
         """What Leshan has, and nobody needs any more, is deleted there, with its grants."""
-        surplus = done.hashes - self._retry(queries.packages_needed)
+        # what is being handed over was needed just now: its outcome is waited for
+        surplus = done.hashes - self._retry(queries.packages_needed) - self._giving.keys()
         for sha256 in sorted(surplus):
             self._packages.discard(sha256)
             self._do(f"package {sha256}", DropPackage(sha256))
@@ -197,7 +202,6 @@ class Updates:
             self._look_at_wishes({device_id: endpoint for device_id, (endpoint, _) in self._wished.items()})
         if now >= self._housekeeping_at and self._connected_since is not None:
             self._housekeeping_at = now + HOUSEKEEPING_SECONDS
-            self._grants = {key: self._grants[key] for key in self._retry(lambda: queries.updates_known(self._grants))}
             self._do("packages", ListPackages())
 
     def _write_progress(self, now: float) -> None:
@@ -248,6 +252,7 @@ class Updates:
     def _step(self, ids: Sequence[int]) -> list[Deed]:
         now = time.monotonic()
         self._aside = {key: until for key, until in self._aside.items() if until > now}
+        self._grants = {key: grant for key, grant in self._grants.items() if grant[1] > now}
         ids = [id_ for id_ in ids if id_ not in self._aside]
         if not ids:
             return []
@@ -256,7 +261,7 @@ class Updates:
             connected=self._connected_since is not None,
             connected_since=self._connected_since,
             packages=frozenset(self._packages),
-            grants=self._grants,
+            grants={update_id: uri for update_id, (uri, _) in self._grants.items()},
             refused=self._refused,
         )
         try:
@@ -297,11 +302,11 @@ class Updates:
         elif deed.kind == "grant":
             if deed.update_id not in self._granting:
                 self._granting.add(deed.update_id)
-                self._do(f"grant {deed.update_id}", Grant(deed.update_id, deed.endpoint, deed.sha256))
+                self._do(_grant_key(deed), Grant(deed.update_id, deed.endpoint, deed.sha256))
         else:
             self._grants.pop(deed.update_id, None)
             self._granting.discard(deed.update_id)
-            self._do(f"grant {deed.update_id}", Revoke(deed.endpoint, deed.sha256))
+            self._do(_grant_key(deed), Revoke(deed.endpoint, deed.sha256))
 
     def _do(self, key: str, step: Step) -> None:
         self._submit(Job(key, deque([step])))
@@ -324,6 +329,11 @@ class Updates:
                 changed.add(endpoint)
         if changed:
             self._plan(changed)
+
+
+def _grant_key(deed: Deed) -> str:
+    """Of the device's next update, too: what an earlier one still wants to take back is not taken from that one."""
+    return f"grant of {deed.sha256} to {deed.endpoint}"
 
 
 def _utc_now() -> datetime:

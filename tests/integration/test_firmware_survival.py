@@ -7,53 +7,58 @@ from tests.support.firmware import QUICK, Firmware, plain_image, sha256
 
 # a device notices within a second or two that the server has forgotten it
 WATCHFUL = ("--update-period", "1")
-CASES = [
-    (step, process)
-    for step in ("check", "deliver", "fetch", "execute", "install", "hold")
-    for process in ("sync", "leshan")
-]
+SLOWLY = QUICK[2:]
+# step in which the update is interrupted → what makes the device stay in it long enough
+STEPS = {
+    "check": "{}:/5/0@read=late:8*1",
+    "deliver": "{}:/5=slow:0.3",
+    "fetch": "{}:/5=slow:0.3",
+    "execute": "{}:/5=execute-mute",
+    "install": "",
+    "hold": "",
+}
+PROCESSES = {"sync": 0, "leshan": len(STEPS)}
+COUNT = len(STEPS) * len(PROCESSES) + 3
 
 
 @pytest.fixture(scope="module")
 def firmware(new_stack: NewStack) -> Firmware:
     """Everything running; installing takes long enough to be interrupted."""
-    scene = Firmware(new_stack(), seconds=5, stall=5, install=30, transfers=4)
-    scene.start(*QUICK, *WATCHFUL, "--install-seconds", "3", count=len(CASES) + 3)
+    scene = Firmware(new_stack(), seconds=10, stall=5, install=30, transfers=4)
+    scene.start(*SLOWLY, *WATCHFUL, "--install-seconds", "5", count=COUNT, awake=2)
     return scene
 
 
-# what makes a device stay long enough in a step
-SLOW = {
-    "check": "{}:/5/0@read=late:2*1",
-    "deliver": "{}:/5=slow:0.2",
-    "fetch": "{}:/5=slow:0.2",
-    "execute": "{}:/5=execute-mute",
-}
-
-
-@pytest.mark.parametrize(("number", "step", "process"), [(number, *case) for number, case in enumerate(CASES, 1)])
-def test_killed_in_every_step(firmware: Firmware, number: int, step: str, process: str) -> None:
-    """The right end, and one installation."""
-    device = f"sim-{number}"
-    firmware.fault(*([SLOW[step].format(device)] if step in SLOW else []))
+@pytest.mark.parametrize("process", PROCESSES)
+def test_killed_in_every_step(firmware: Firmware, process: str) -> None:
+    """Six devices, each in another step at that moment: the right end, and one installation each."""
+    devices = {step: f"sim-{PROCESSES[process] + number}" for number, step in enumerate(STEPS, 1)}
+    firmware.fault(*(fault.format(devices[step]) for step, fault in STEPS.items() if fault))
     content = plain_image("2.0.0", size=40_000)
     image = firmware.image(content, version="2.0.0")
-    method = "pull" if step == "fetch" else "push"
-    update = firmware.ask(device, image, method=method, hold_seconds=6 if step == "hold" else 0)
-    firmware.wait_for(update, step=step)
+    updates = {}
+    # those that stay longest in their step begin first
+    for step in ("hold", "deliver", "fetch", "check", "execute", "install"):
+        method = "pull" if step == "fetch" else "push"
+        updates[step] = firmware.ask(devices[step], image, method=method, hold_seconds=30 if step == "hold" else 0)
+        if step != "execute":
+            firmware.wait_for(updates[step], step=step)
+    assert {step: firmware.get(update)["step"] for step, update in updates.items()} == {step: step for step in STEPS}
     firmware.kill(process)
     firmware.fault()
     firmware.restart(process)
-    ended = firmware.wait_end(update, timeout=120)
-    assert ended["state"] == "succeeded", ended
-    said = firmware.said(device)
-    assert (said["version"], said["sha256"]) == ("2.0.0", sha256(content))
-    assert (said["executes"], said["installs"]) == (1, 1)
+    ended = {step: firmware.wait_end(update, timeout=120) for step, update in updates.items()}
+    firmware.wait_fresh_report()
+    for step, device in devices.items():
+        assert ended[step]["state"] == "succeeded", ended[step]
+        said = firmware.device(device)["firmware"][0]
+        assert (said["version"], said["sha256"]) == ("2.0.0", sha256(content))
+        assert (said["executes"], said["installs"]) == (1, 1), step
 
 
 def test_everything_killed_with_updates_under_way(firmware: Firmware) -> None:
     """All at once, in different steps."""
-    devices = [f"sim-{len(CASES) + number}" for number in (1, 2, 3)]
+    devices = [f"sim-{COUNT - number}" for number in (2, 1, 0)]
     image = firmware.plain("2.1.0", size=60_000)
     firmware.fault(*(f"{device}:/5=slow:0.1" for device in devices[:2]))
     updates = [

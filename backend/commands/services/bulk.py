@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from backend.commands.models import Command, Kind
-from backend.commands.services.cancel import _ask_for_sent, _cancel_queued
+from backend.commands.services.cancel import commands_cancel
 from backend.commands.services.check import arguments_check
-from backend.commands.services.transitions import commands_hold
 from backend.lwm2m.nodes import nothing_known
 
 
@@ -47,9 +46,7 @@ def commands_drop(*, ids: Collection[int], at: datetime) -> int:
     """Cancels those of them that have not ended, as `command_cancel` does for people; how many. Few statements."""
     if not ids:
         return 0
-    commands = Command.objects.filter(pk__in=ids)
-    commands_hold(commands)
-    return _cancel_queued(commands, None, at) + _ask_for_sent(commands, None, at)
+    return commands_cancel(commands=Command.objects.filter(pk__in=ids), by=None, at=at)
 
 
 def _checked(ask: Asking) -> dict[str, Any]:

@@ -63,12 +63,15 @@ def command_cancel(*, command_id: int, by: User | None) -> Command:
         # it went back to the queue, or out of it, between two statements: look again
 
 
+def commands_cancel(*, commands: QuerySet[Command], by: User | None, at: datetime) -> int:
+    """Cancels those of them that have not ended; how many. In a transaction of the caller's."""
+    # held until its end, in the order in which `sync` takes them: none changes its state between the statements
+    commands_hold(commands.filter(state__in=OPEN))
+    return _cancel_queued(commands, by, at) + _ask_for_sent(commands, by, at)
+
+
 def batch_cancel(*, batch_id: int, by: User | None) -> int:
     """Cancels all commands of the batch that have not ended; how many. Raises CommandBatch.DoesNotExist."""
     with transaction.atomic():
         batch = CommandBatch.objects.get(pk=batch_id)
-        commands = Command.objects.filter(batch=batch)
-        # held until the end, in the order in which `sync` takes them: none changes its state between the statements
-        commands_hold(commands.filter(state__in=OPEN))
-        at = timezone.now()
-        return _cancel_queued(commands, by, at) + _ask_for_sent(commands, by, at)
+        return commands_cancel(commands=Command.objects.filter(batch=batch), by=by, at=timezone.now())

@@ -388,7 +388,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="firmwareupdate",
             index=models.Index(
-                condition=models.Q(("ended_at__isnull", True)), fields=["look_at"], name="firmware_update_due"
+                condition=models.Q(("look_at__isnull", False)), fields=["look_at"], name="firmware_update_due"
             ),
         ),
         migrations.AddIndex(

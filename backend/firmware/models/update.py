@@ -98,7 +98,8 @@ class FirmwareUpdate(models.Model):
     step_since = models.DateTimeField()
     # of the step; extended by what the transfer's speed says
     deadline_at = models.DateTimeField(null=True, blank=True)
-    # `sync` looks at it then, even if nothing happens; null: only when something does
+    # `sync` looks at it then, even if nothing happens; null: only when something does. Of one that has ended: pages are
+    # to be told
     look_at = models.DateTimeField(null=True, blank=True)
     # an update that could not even begin ends then
     give_up_at = models.DateTimeField()
@@ -161,7 +162,7 @@ class FirmwareUpdate(models.Model):
         indexes = [
             models.Index(fields=["device", "-id"], name="firmware_update_device"),
             models.Index(fields=["campaign", "state"], name="firmware_update_campaign"),
-            models.Index(fields=["look_at"], condition=Q(ended_at__isnull=True), name="firmware_update_due"),
+            models.Index(fields=["look_at"], condition=Q(look_at__isnull=False), name="firmware_update_due"),
             models.Index(fields=["state", "-id"], name="firmware_update_state"),
         ]
 

@@ -30,6 +30,7 @@ from backend.firmware.selectors.images import image_fits
 FILTERS = ("search", "status", "model", "firmware_version", "manufacturer", "profile")
 # the device never came: that says nothing of the image
 GIVEN_UP = "given-up"
+_LONGEST_SEARCH = 255
 # how many of the newest successes tell how long an update takes
 _TIMED = 50
 # reasons that are told apart where devices are left out
@@ -356,7 +357,7 @@ def campaign_list(
     `before`: only those with lower ids. Without `seconds_left`.
     """
     campaigns = Campaign.objects.select_related("image", "created_by").order_by("-id")
-    if "\0" in search:
+    if "\0" in search or len(search) > _LONGEST_SEARCH:
         return []
     for word in search.split():
         campaigns = campaigns.filter(
@@ -471,35 +472,3 @@ def campaigns_stopped() -> list[Campaign]:
     waiting = Q(updates__state__in=OPEN, updates__retried_at__isnull=True)
     stopped = Campaign.objects.filter(stopped_at__isnull=False, cancelled_at__isnull=True)
     return list(stopped.filter(waiting).distinct().order_by("-stopped_at"))
-
-
-# -- updates, a campaign's or not
-
-
-def updates_found(
-    *,
-    device: Device | None = None,
-    states: Sequence[str] = (),
-    campaign: int | None = None,
-    image: int | None = None,
-    code: str = "",
-    before: int | None = None,
-) -> QuerySet[FirmwareUpdate]:
-    """Updates with device, image and people at hand, newest first; one query. `before`: only those with lower ids.
-
-    Raises ValueError on an unknown state.
-    """
-    unknown = [one for one in states if one not in UpdateState.values]
-    if unknown:
-        raise ValueError(f"there is no state {unknown[0]!r}: use one of {', '.join(UpdateState.values)}")
-    updates = FirmwareUpdate.objects.select_related("device", "image", "asked_by", "cancelled_by").order_by("-id")
-    wanted: dict[str, Any] = {"device": device, "campaign": campaign, "image": image, "code": code or None}
-    updates = updates.filter(**{name: value for name, value in wanted.items() if value is not None})
-    if states:
-        updates = updates.filter(state__in=states)
-    return updates if before is None else updates.filter(pk__lt=before)
-
-
-def update_with_lines(*, id: int) -> FirmwareUpdate:
-    """One of them; its history is loaded as `lines`. Raises FirmwareUpdate.DoesNotExist."""
-    return updates_found().prefetch_related("lines").get(pk=id)

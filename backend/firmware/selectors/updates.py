@@ -40,15 +40,17 @@ class Progress:
 def update_list(
     *,
     device: Device | None = None,
-    campaign: Campaign | None = None,
-    image: FirmwareImage | None = None,
+    campaign: Campaign | int | None = None,
+    image: FirmwareImage | int | None = None,
     states: Collection[str] | None = None,
+    code: str = "",
     search: str = "",
+    before: int | None = None,
 ) -> QuerySet[FirmwareUpdate]:
     """Updates, newest first, with device, image, campaign and people (one query).
 
-    `states`: only these; None for all. `search`: every word of it in endpoint, file name, version, code or reason.
-    Raises ValueError on an unknown state.
+    Campaign and image may be ids. `states`: only these; None for all. `search`: every word of it in endpoint, file
+    name, version, code or reason. `before`: only those with lower ids. Raises ValueError on an unknown state.
     """
     updates = FirmwareUpdate.objects.select_related(
         "device", "device__registration", "image", "campaign", "asked_by", "cancelled_by", "command"
@@ -64,6 +66,10 @@ def update_list(
         if unknown:
             raise ValueError(f"there is no state {unknown[0]!r}: use one of {', '.join(UpdateState.values)}")
         updates = updates.filter(state__in=states)
+    if code:
+        updates = updates.filter(code=code)
+    if before is not None:
+        updates = updates.filter(pk__lt=before)
     if "\0" in search or len(search) > _LONGEST_SEARCH:
         return updates.none()
     for word in search.split():
@@ -80,6 +86,11 @@ def update_list(
 def update_get(*, id: int) -> FirmwareUpdate:
     """One update. Raises FirmwareUpdate.DoesNotExist."""
     return update_list().get(pk=id)
+
+
+def update_with_lines(*, id: int) -> FirmwareUpdate:
+    """One update; its history is loaded as `lines`. Raises FirmwareUpdate.DoesNotExist."""
+    return update_list().prefetch_related("lines").get(pk=id)
 
 
 def update_lines(*, update: FirmwareUpdate) -> list[UpdateLine]:
@@ -109,7 +120,7 @@ def update_waiting_text(update: FirmwareUpdate) -> str:
     """What an open update does or waits for at the moment, in a sentence; "" for one that has ended. No query."""
     if update.state in ENDED:
         return ""
-    if update.cancel_requested_at is not None:
+    if update.cancel_requested_at is not None and update.state != UpdateState.UPDATING:
         return "It is being cancelled: the device is told to forget the package."
     if update.code in WAITING:
         return update.reason or f"{WAITING[update.code]}."

@@ -16,6 +16,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from backend.accounts.models import User
+from backend.commands.models import State
 from backend.commands.services.bulk import commands_drop
 from backend.devices.models import Change, Device
 from backend.devices.services import rows_insert
@@ -48,16 +49,14 @@ from backend.firmware.selectors.campaigns import (
     selection_devices,
 )
 from backend.firmware.selectors.images import image_usable
+from backend.firmware.services.updates import MOST_HOLD, NEVER
 
 MAX_CONCURRENCY = 10_000
-MAX_HOLD = 86_400
 LONG_NAME = 100
 # ids in one statement
 _CHUNK = 5000
 # how often standing campaigns look for devices that have come to match
 STANDING_EVERY = timedelta(seconds=30)
-# updates whose turn has not come are never given up
-_NEVER = timedelta(days=36_500)
 _WAITS = {"code": "waiting-turn", "reason": f"{WAITING['waiting-turn']}."}
 _RETRY_OF = f'UPDATE "{FirmwareUpdate._meta.db_table}" SET "retry_of_id" = %s WHERE "id" = %s'  # noqa: S608 - our name
 _AGAIN = "A device or another update changed at this moment: nothing was done. Try again."
@@ -170,8 +169,8 @@ def _checked(
     if not (0 <= success_threshold <= 100 and 0 <= error_threshold <= 100):
         raise FirmwareError("the thresholds are percentages from 0 to 100.")
     hold = settings.FIRMWARE_HOLD_SECONDS if hold_seconds is None else hold_seconds
-    if not 0 <= hold <= MAX_HOLD:
-        raise FirmwareError(f"the new firmware may have to hold for 0 to {MAX_HOLD:,} seconds.")
+    if not 0 <= hold <= MOST_HOLD:
+        raise FirmwareError(f"the new firmware may have to hold for 0 to {MOST_HOLD:,} seconds.")
     if start_at is not None and start_at.tzinfo is None:
         raise FirmwareError("the start needs a time zone, such as 2026-11-23T02:00:00+01:00.")
     if (window[0] is None) != (window[1] is None):
@@ -255,7 +254,7 @@ def _row(campaign: Campaign, phase: int, by: User | None, at: datetime) -> dict[
         "asked_by_id": by.pk if by else None,
         "asked_at": at,
         "step_since": at,
-        "give_up_at": give_up or at + _NEVER,
+        "give_up_at": give_up or at + NEVER,
     }
 
 
@@ -291,7 +290,8 @@ def _end_waiting(updates: QuerySet[FirmwareUpdate], *, code: str, reason: str, b
             cancelled_by=by,
             ended_at=at,
             step_since=at,
-            look_at=None,
+            # for `sync` to tell the pages
+            look_at=at,
             deadline_at=None,
         )
     UpdateLine.objects.bulk_create(
@@ -333,6 +333,9 @@ def campaign_resume(*, campaign_id: int, by: User | None) -> Campaign:
         campaign.stopped_reason = ""
         campaign.save(update_fields=["paused_at", "stopped_at", "stopped_reason", "resumed_at"])
         _begins_now(campaign, Q(phase__lte=campaign.phase), now)
+        # those that were let in just before it was held, and saw it
+        waiting = FirmwareUpdate.objects.filter(campaign=campaign, state=UpdateState.PENDING, step=Step.WAIT)
+        waiting.filter(pk__in=_held(waiting.exclude(admitted_at=None))).update(look_at=now)
     return campaign
 
 
@@ -368,7 +371,10 @@ def campaign_cancel(*, campaign_id: int, by: User | None) -> Campaign:
         reason = ending_reason("cancelled-campaign", by=who)
         # a device that has got something of the package is told to forget it
         _end_waiting(updates.filter(transfers=0), code="cancelled-campaign", reason=reason, by=by, at=now)
-        under_way = updates.filter(state__in=OPEN, cancel_requested_at__isnull=True).exclude(state=UpdateState.UPDATING)
+        untold = Q(step=Step.EXECUTE, command__state=State.QUEUED, command__attempts=0)
+        under_way = updates.filter(
+            ~Q(state=UpdateState.UPDATING) | untold, state__in=OPEN, cancel_requested_at__isnull=True
+        )
         for part in _parts(_held(under_way)):
             under_way.filter(pk__in=part).update(cancel_requested_at=now, cancelled_by=by, look_at=now)
     return campaign
@@ -438,7 +444,7 @@ def _hold_back(campaign: Campaign) -> None:
     waiting = FirmwareUpdate.objects.filter(campaign=campaign, state=UpdateState.PENDING)
     _held(waiting)
     waiting.filter(step=Step.WAIT, started_at__isnull=True).update(
-        admitted_at=None, look_at=None, give_up_at=timezone.now() + _NEVER, **_WAITS
+        admitted_at=None, look_at=None, give_up_at=timezone.now() + NEVER, **_WAITS
     )
 
 
@@ -463,6 +469,8 @@ def _phase_set(campaign: Campaign, phase: int, at: datetime) -> None:
 
 # when standing campaigns were looked at; lost with the process, which then looks at once
 _standing_looked: dict[tuple[int, datetime], datetime] = {}
+# what the open campaigns were like at the last look, by id and when they were made; None at the first
+_seen: dict[tuple[int, datetime], tuple[Any, ...]] | None = None
 
 
 def campaigns_step(*, at: datetime) -> set[int]:
@@ -476,6 +484,7 @@ def campaigns_step(*, at: datetime) -> set[int]:
         .select_related("image", "image__profile")
         .order_by("pk")
     )
+    _tell_changed(campaigns)
     if not campaigns:
         _standing_looked.clear()
         return set()
@@ -511,7 +520,8 @@ def _go_on(campaign_id: int, at: datetime) -> set[int]:
         updates = FirmwareUpdate.objects.filter(campaign=campaign)
         if counted.lapsed:
             # its place goes to another device; its turn comes again when it is back
-            updates.filter(LAPSED).update(admitted_at=None, look_at=None, **_WAITS)
+            lapsed = _held(updates.filter(LAPSED))
+            updates.filter(LAPSED, pk__in=lapsed).update(admitted_at=None, look_at=None, **_WAITS)
         if _late(counted, at):
             late = updates.filter(NOT_LET_IN, give_up_at__lte=at)
             reason = ending_reason("given-up", since=f"{at:%Y-%m-%d %H:%M} UTC")
@@ -570,6 +580,18 @@ def _take_up(campaign: Campaign, at: datetime) -> int:
         if _locked(campaign.pk).cancelled_at is None:
             return _rows_add(campaign, phases, by=None, at=at)
     return 0
+
+
+def _tell_changed(campaigns: Sequence[Campaign]) -> None:
+    """What people did to campaigns in other processes is told here: `sync` alone writes the feed that pages follow."""
+    global _seen
+    now = {
+        (one.pk, one.created_at): (one.phase, one.paused_at, one.stopped_at, one.resumed_at, one.start_at)
+        for one in campaigns
+    }
+    if _seen is not None and _seen != now:
+        _tell()
+    _seen = now
 
 
 def _tell() -> None:

@@ -19,8 +19,8 @@ from backend.devices.models import Change, Device, Registration, Resource, Statu
 from backend.devices.selectors import registration_of
 from backend.firmware import machine
 from backend.firmware.models import ACTIVE, ENDED, FirmwareUpdate, Step, UpdateLine, UpdateState
-from backend.firmware.selectors.images import image_fits
-from backend.firmware.services.updates import retry_make
+from backend.firmware.selectors.images import image_fits, image_usable
+from backend.firmware.services.updates import campaigns_hold, retry_make
 from backend.lwm2m.objects import object_instances
 from backend.lwm2m.times import datetime_of_us
 
@@ -94,7 +94,11 @@ class _Open:
 
 
 def updates_step(*, ids: Collection[int], world: World, at: datetime) -> list[Deed]:
-    """Decides for these updates until each rests, and writes what was decided. Ended and unknown ids do nothing."""
+    """Decides for these updates until each rests, and writes what was decided.
+
+    Of those that a person ended the pages are told: `sync` alone writes the feed that they follow. Unknown ids do
+    nothing.
+    """
     if not ids:
         return []
     try:
@@ -117,12 +121,16 @@ def updates_step(*, ids: Collection[int], world: World, at: datetime) -> list[De
 def _step(ids: Collection[int], world: World, at: datetime) -> list[Deed]:
     updates = list(
         FirmwareUpdate.objects.select_for_update(of=("self",))
-        .filter(pk__in=ids, ended_at=None)
+        .filter(Q(ended_at=None) | Q(look_at__isnull=False), pk__in=ids)
         .select_related(
             "device", "device__registration", "image", "image__profile", "command", "campaign", "cancelled_by"
         )
         .order_by("id")
     )
+    ended = [update for update in updates if update.ended_at is not None]
+    if ended:
+        _tell_ended(ended, at)
+        updates = [update for update in updates if update.ended_at is None]
     if not updates:
         return []
     device_ids = {update.device_id for update in updates}
@@ -143,6 +151,19 @@ def _step(ids: Collection[int], world: World, at: datetime) -> list[Deed]:
                     one.id, one.object_instance, decision.row.state, decision.row.step, one.admitted
                 )
     return _write(decided, at)
+
+
+def _tell_ended(updates: Sequence[FirmwareUpdate], at: datetime) -> None:
+    FirmwareUpdate.objects.filter(pk__in=[update.pk for update in updates]).update(look_at=None)
+    device_ids = list(dict.fromkeys(update.device_id for update in updates))
+    _free(device_ids, at)
+    Change.objects.bulk_create([Change(device_id=one, kind=Change.Kind.FIRMWARE) for one in device_ids])
+
+
+def _free(device_ids: Collection[int], at: datetime) -> None:
+    """The next updates of these devices may have their turn."""
+    waiting = FirmwareUpdate.objects.filter(device_id__in=device_ids, ended_at=None, step=Step.WAIT)
+    waiting.exclude(admitted_at=None).update(look_at=at)
 
 
 def _others(device_ids: Collection[int]) -> dict[int, list[_Open]]:
@@ -172,7 +193,7 @@ def _values(device_ids: Collection[int]) -> dict[int, dict[str, machine.Said]]:
 def _view(
     update: FirmwareUpdate, others: Sequence[_Open], said: Mapping[str, machine.Said], world: World, at: datetime
 ) -> machine.View:
-    device, image = update.device, update.image
+    device, image, campaign = update.device, update.image, update.campaign
     registration = registration_of(device)
     session = _session(device, registration)
     waiting = update.step == Step.WAIT
@@ -199,9 +220,11 @@ def _view(
             one.id > update.pk and one.state == UpdateState.PENDING and one.object_instance == update.object_instance
             for one in others
         ),
+        barred="" if image.deleted_at is not None else image_usable(image=image),
         misfit=image_fits(image=image, device=device) if waiting and session is not None else "",
         unnamed=not (device.manufacturer and device.model),
-        campaign_cancelled=update.campaign is not None and update.campaign.cancelled_at is not None,
+        campaign_held=campaign is not None and (campaign.paused_at or campaign.stopped_at) is not None,
+        campaign_cancelled=campaign is not None and campaign.cancelled_at is not None,
         cancelled_by=update.cancelled_by.username if update.cancelled_by is not None else "",
     )
 
@@ -295,10 +318,7 @@ def _write(decided: Sequence[tuple[FirmwareUpdate, machine.Row, machine.Decision
             cursor.executemany(_UPDATE, rows)
     UpdateLine.objects.bulk_create(lines)
     if freed:
-        # the next one of the same device
-        FirmwareUpdate.objects.filter(device_id__in=freed, ended_at=None, step=Step.WAIT).exclude(
-            admitted_at=None
-        ).update(look_at=at)
+        _free(freed, at)
     Change.objects.bulk_create([Change(device_id=device_id, kind=Change.Kind.FIRMWARE) for device_id in told])
     return deeds
 
@@ -324,15 +344,15 @@ def _columns(row: machine.Row, command_id: int | None, pk: int) -> tuple[Any, ..
     for name in _WRITTEN:
         value = getattr(row, name)
         if isinstance(value, str):
-            # PostgreSQL holds no NUL in a text
-            value = str(value).replace("\x00", "\ufffd")
+            # PostgreSQL holds no NUL in a text, and no database half a character
+            value = str(value).replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
         values.append(_FIELDS[name].get_db_prep_save(value, connection))
     return (*values, command_id, pk)
 
 
 def updates_due(*, at: datetime, limit: int) -> list[int]:
-    """Open updates whose time to be looked at has come, the longest due first."""
-    rows = FirmwareUpdate.objects.filter(ended_at=None, look_at__lte=at).order_by("look_at", "id")
+    """Updates whose time to be looked at has come, the longest due first; also those that a person ended."""
+    rows = FirmwareUpdate.objects.filter(look_at__lte=at).order_by("look_at", "id")
     return list(rows.values_list("id", flat=True)[:limit])
 
 
@@ -354,24 +374,26 @@ def updates_returned(*, device_ids: Collection[int], at: datetime) -> list[int]:
     """
     if not device_ids:
         return []
-    failed = list(
-        FirmwareUpdate.objects.select_for_update(of=("self",))
-        .filter(
-            device_id__in=device_ids,
-            state=UpdateState.FAILED,
-            code="not-back",
-            retried_at=None,
-            retry_of=None,
-            # one that installs what runs already would do it all again
-            force=False,
-            ended_at__gt=at - _RETURN,
-            image__deleted_at=None,
-        )
-        .filter(Q(campaign=None) | Q(campaign__cancelled_at=None))
-        .order_by("id")
-    )
-    if not failed:
+    wanted = FirmwareUpdate.objects.filter(
+        device_id__in=device_ids,
+        state=UpdateState.FAILED,
+        code="not-back",
+        retried_at=None,
+        retry_of=None,
+        # one that installs what runs already would do it all again
+        force=False,
+        ended_at__gt=at - _RETURN,
+        image__deleted_at=None,
+    ).order_by("id")
+    campaigns = set(wanted.values_list("campaign_id", flat=True))
+    if not campaigns:
         return []
+    campaigns_hold(ids=campaigns)
+    failed = list(
+        wanted.filter(Q(campaign=None) | Q(campaign__cancelled_at=None))
+        .select_for_update(of=("self",))
+        .select_related("device", "campaign")
+    )
     newest: dict[tuple[int, int], int] = {}
     rows = FirmwareUpdate.objects.filter(device_id__in={update.device_id for update in failed}).order_by("id")
     for device_id, instance, pk in rows.values_list("device_id", "object_instance", "id"):

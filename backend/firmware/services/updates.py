@@ -1,12 +1,14 @@
 """What people ask of one device's firmware: an update, its end, another try. `drive` carries it out."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from backend.accounts.models import User
+from backend.commands.models import State
 from backend.commands.services.bulk import commands_drop
 from backend.devices.models import Device
 from backend.devices.selectors import registration_of
@@ -26,6 +28,8 @@ from backend.firmware.selectors.images import image_fits, image_usable
 from backend.lwm2m.objects import object_instances
 
 MOST_HOLD = 86_400
+# updates whose turn has not come are never given up
+NEVER = timedelta(days=36_500)
 _GONE = "The device or the image was deleted at this moment: nothing was asked."
 
 
@@ -119,7 +123,8 @@ def _end(update: FirmwareUpdate, state: UpdateState, code: str, reason: str, by:
         commands_drop(ids=[update.command_id], at=at)
     update.state, update.step, update.code, update.reason = state, Step.DONE, code, reason
     update.ended_at = update.step_since = at
-    update.look_at = update.deadline_at = None
+    # for `sync` to tell the pages
+    update.look_at, update.deadline_at = at, None
     update.cancelled_by = by
     update.command = None
     update.save()
@@ -132,10 +137,10 @@ def update_cancel(*, update_id: int, by: User | None) -> FirmwareUpdate:
 
     Raises FirmwareUpdate.DoesNotExist; FirmwareError where it has ended, or the device installs already.
     """
-    update = FirmwareUpdate.objects.select_for_update().get(pk=update_id)
+    update = FirmwareUpdate.objects.select_for_update(of=("self",)).select_related("command").get(pk=update_id)
     if update.state in ENDED:
         raise FirmwareError(f"The update has ended already: {UpdateState(update.state).label.lower()}.")
-    if update.state == UpdateState.UPDATING:
+    if update.state == UpdateState.UPDATING and not _untold(update):
         raise FirmwareError("The device installs the firmware already: that cannot be taken back. Wait for its end.")
     at = timezone.now()
     if update.step == Step.WAIT and not update.transfers:
@@ -148,13 +153,23 @@ def update_cancel(*, update_id: int, by: User | None) -> FirmwareUpdate:
     return update
 
 
+def _untold(update: FirmwareUpdate) -> bool:
+    """Is the device yet to be told to install it, such as one that sleeps?"""
+    command = update.command
+    return (
+        update.step == Step.EXECUTE and command is not None and command.state == State.QUEUED and not command.attempts
+    )
+
+
 def update_retry(*, update_id: int, by: User | None) -> FirmwareUpdate:
-    """Another try of one that failed or was cancelled; the new one, which may begin at once.
+    """Another try of one that failed or was cancelled; the new one. It may begin at once, unless its campaign is held.
 
     Raises FirmwareUpdate.DoesNotExist; FirmwareError where there is nothing to retry.
     """
     with transaction.atomic():
-        update = FirmwareUpdate.objects.select_for_update(of=("self",)).select_related("image").get(pk=update_id)
+        campaigns_hold(ids=FirmwareUpdate.objects.filter(pk=update_id).values_list("campaign_id", flat=True))
+        rows = FirmwareUpdate.objects.select_for_update(of=("self",)).select_related("device", "image", "campaign")
+        update = rows.get(pk=update_id)
         if update.state not in (UpdateState.FAILED, UpdateState.CANCELLED):
             word = UpdateState(update.state).label.lower()
             raise FirmwareError(f"Only an update that failed or was cancelled can be retried; this one is {word}.")
@@ -166,14 +181,25 @@ def update_retry(*, update_id: int, by: User | None) -> FirmwareUpdate:
         return retry_make(update=update, by=by, at=timezone.now())
 
 
-def retry_make(*, update: FirmwareUpdate, by: User | None, at: datetime) -> FirmwareUpdate:
-    """The row that takes the ended update's place, admitted at once; in a transaction that holds the ended one.
+def campaigns_hold(*, ids: Iterable[int | None]) -> None:
+    """Holds these campaigns until the transaction ends: before any of their updates, as everybody does."""
+    named = {one for one in ids if one is not None}
+    if named and connection.features.has_select_for_update:
+        # rows that point at them may be written meanwhile
+        rows = Campaign.objects.select_for_update(no_key=True).filter(pk__in=named)
+        list(rows.order_by("pk").values_list("pk", flat=True))
 
-    It stays in the campaign, unless that was cancelled. A pending update of the same instance is superseded.
+
+def retry_make(*, update: FirmwareUpdate, by: User | None, at: datetime) -> FirmwareUpdate:
+    """The row that takes the ended update's place, in a transaction that holds the campaign and the ended one.
+
+    It stays in the campaign, unless that was cancelled, and may begin at once, unless that is paused or stopped: then
+    it begins when the campaign goes on. A pending update of the same instance is superseded.
     """
     campaign = update.campaign
     if campaign is not None and campaign.cancelled_at is not None:
         campaign = None
+    waits = campaign is not None and (campaign.paused_at or campaign.stopped_at) is not None
     _supersede(update.device, update.object_instance, by, at)
     update.retried_at = at
     update.save(update_fields=["retried_at"])
@@ -188,9 +214,9 @@ def retry_make(*, update: FirmwareUpdate, by: User | None, at: datetime) -> Firm
         hold_seconds=update.hold_seconds,
         asked_by=by,
         asked_at=at,
-        admitted_at=at,
+        admitted_at=None if waits else at,
         step_since=at,
         look_at=at,
-        give_up_at=at + timedelta(days=settings.FIRMWARE_GIVE_UP_DAYS),
+        give_up_at=at + (NEVER if waits else timedelta(days=settings.FIRMWARE_GIVE_UP_DAYS)),
         retry_of=update,
     )

@@ -19,6 +19,8 @@ from backend.ui.firmware.updates import update_view
 from backend.ui.firmware.words import DELIVERY, LWM2M_STATES, PROTOCOLS, UPDATE_RESULTS, coded
 
 FIRMWARE_OBJECT = 5
+# LwM2M Software Management: packages beside the firmware, not carried out here yet
+SOFTWARE_OBJECT = 9
 # updates on the tab
 HISTORY = 20
 
@@ -36,10 +38,15 @@ class FirmwareObject:
     delivery: str
 
 
+def _listed(device: Device, object_id: int) -> list[int]:
+    """The instances of an object, as the registration lists them."""
+    registration = registration_of(device)
+    return sorted(object_instances(registration.object_links).get(object_id, [])) if registration else []
+
+
 def firmware_instances(device: Device) -> list[int]:
     """Of object 5, as the registration lists them."""
-    registration = registration_of(device)
-    return sorted(object_instances(registration.object_links).get(FIRMWARE_OBJECT, [])) if registration else []
+    return _listed(device, FIRMWARE_OBJECT)
 
 
 def _objects(device: Device, instances: list[int]) -> list[FirmwareObject]:
@@ -83,6 +90,7 @@ def live_context(device: Device) -> dict[str, Any]:
         "device": device,
         "objects": _objects(device, instances),
         "registered": registration_of(device) is not None,
+        "software": [f"/{SOFTWARE_OBJECT}/{one}" for one in _listed(device, SOFTWARE_OBJECT)],
         "current": [update_view(one) for one in update_list(device=device, states=OPEN).order_by("id")],
     }
 

@@ -4,10 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
+from django.urls import resolve, reverse
 
 from backend.api.asgi import bodies_bounded
+from backend.config.asgi import UPLOAD_PATHS
 
 MOST = 1024 * 1024
+UPLOAD = "/upload/"
 
 
 class Exchange:
@@ -47,7 +50,8 @@ class Exchange:
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     def run(self) -> int | None:
-        asyncio.run(bodies_bounded(self.application, most=MOST)(self.scope, self.receive, self.send))
+        bounded = bodies_bounded(self.application, usual=MOST, larger={UPLOAD: (2 * MOST, "raise it.")})
+        asyncio.run(bounded(self.scope, self.receive, self.send))
         return self.sent[0]["status"] if self.sent else None
 
 
@@ -85,3 +89,27 @@ def test_who_goes_away_is_not_answered() -> None:
     assert exchange.disconnected
     exchange = Exchange([b"x" * 10], announced=10**9, cut=True)
     assert exchange.run() is None
+
+
+def test_only_an_upload_may_be_as_large_as_an_image() -> None:
+    for announced in (2 * MOST, None):
+        exchange = Exchange([b"x" * MOST, b"y" * MOST], announced=announced, path=UPLOAD)
+        assert exchange.run() == 200
+    assert Exchange([b"x" * MOST, b"y" * MOST], announced=None, path=UPLOAD + "x").run() == 413
+    exchange = Exchange([b"x" * (2 * MOST), b"y"], announced=None, path=UPLOAD)
+    assert exchange.run() == 413
+    assert b"larger than 2 MiB" in exchange.sent[1]["body"]
+    assert b"raise it." in exchange.sent[1]["body"]
+
+
+def test_an_upload_whose_last_part_is_too_much_is_answered() -> None:
+    # nothing comes after it but the end of the connection
+    exchange = Exchange([b"x" * MOST, b"y"], announced=None)
+    assert exchange.run() == 413
+    assert exchange.chunks == []
+
+
+def test_the_paths_of_uploads_are_those_that_take_them() -> None:
+    page, api = UPLOAD_PATHS
+    assert page == reverse("image-upload")
+    assert resolve(api).kwargs == {}

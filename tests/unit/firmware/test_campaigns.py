@@ -624,3 +624,20 @@ def test_time_left() -> None:
     now = timezone.now()
     made.updates.filter(state=UpdateState.SUCCEEDED).update(started_at=now - timedelta(seconds=30), ended_at=now)
     assert campaign_status(campaign=fresh(made)).seconds_left == pytest.approx(30 * 8 / 2, abs=1)
+
+
+def test_pages_are_told_of_what_people_did_to_campaigns() -> None:
+    devices(2)
+    made = campaign(concurrency=1)
+    step()
+
+    def told() -> bool:
+        Change.objects.all().delete()
+        step()
+        return Change.objects.filter(device_id=None, kind=Change.Kind.FIRMWARE).exists()
+
+    assert not told()
+    for action in (campaign_pause, campaign_resume, campaign_cancel):
+        action(campaign_id=made.pk, by=None)
+        assert told(), action
+        assert not told(), action

@@ -6,13 +6,24 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from pytest_django import Settings
 
 from backend.commands.models import Command, Kind, State
 from backend.commands.services import command_cancel
-from backend.devices.models import Change, Registration
-from backend.firmware.models import FirmwareUpdate, Step, UpdateLine, UpdateState
+from backend.devices.models import Change, Device, Registration
+from backend.firmware import machine
+from backend.firmware.models import Campaign, FirmwareUpdate, Step, UpdateLine, UpdateState
+from backend.firmware.services.campaigns import (
+    campaign_cancel,
+    campaign_create,
+    campaign_pause,
+    campaign_resume,
+    campaigns_step,
+)
 from backend.firmware.services.drive import (
     Progress,
+    _columns,
     progress_store,
     updates_due,
     updates_open,
@@ -333,3 +344,115 @@ def test_updates_that_have_begun_are_known_after_a_restart() -> None:
     hub.step()
     assert updates_open(device_ids=None) == [begun.pk]
     assert set(updates_open(device_ids=[waiting.device_id, begun.device_id])) == {waiting.pk, begun.pk}
+
+
+def changes(target: Device) -> int:
+    return Change.objects.filter(device_id=target.pk, kind=Change.Kind.FIRMWARE).count()
+
+
+@pytest.mark.parametrize("how", ["cancelled", "superseded", "with its campaign"])
+def test_pages_are_told_of_what_people_ended(how: str) -> None:
+    target, hub, pictures = device(), Hub(), image()
+    campaign = campaign_create(name="c", image=pictures, by=None, selection={})
+    (update,) = campaign.updates.all()
+    if how == "cancelled":
+        update_cancel(update_id=update.pk, by=None)
+    elif how == "superseded":
+        update_create(device=target, image=pictures, by=None)
+        FirmwareUpdate.objects.filter(ended_at=None).update(look_at=None)
+    else:
+        campaign_cancel(campaign_id=campaign.pk, by=None)
+    # `sync` alone writes the feed
+    assert not changes(target)
+    hub.at = timezone.now()
+    assert updates_due(at=hub.at, limit=10) == [update.pk]
+    hub.step()
+    assert changes(target) == 1
+    assert update.pk not in updates_due(at=hub.at, limit=10)
+    update.refresh_from_db()
+    assert update.state == UpdateState.CANCELLED
+
+
+def not_back(target: Device, campaign: Campaign) -> FirmwareUpdate:
+    update: FirmwareUpdate = campaign.updates.get(device=target)
+    at = timezone.now()
+    FirmwareUpdate.objects.filter(pk=update.pk).update(
+        state="failed", step=Step.DONE, code="not-back", reason="x.", ended_at=at, look_at=None
+    )
+    return update
+
+
+@pytest.mark.parametrize("how", ["paused_at", "stopped_at"])
+def test_a_device_that_comes_back_waits_for_its_campaign(how: str) -> None:
+    target, other = device(), device()
+    campaign = campaign_create(name="c", image=image(), by=None, selection={})
+    update = not_back(target, campaign)
+    Campaign.objects.filter(pk=campaign.pk).update(**{how: timezone.now(), "stopped_reason": "so it was"})
+    hub = Hub()
+    (made,) = updates_returned(device_ids=[target.pk, other.pk], at=hub.at)
+    hub.step([made])
+    again = FirmwareUpdate.objects.get(pk=made)
+    assert (again.retry_of_id, again.campaign_id, again.admitted_at) == (update.pk, campaign.pk, None)
+    assert again.code == "waiting-turn"
+    assert campaigns_step(at=hub.at) == set()
+    campaign_resume(campaign_id=campaign.pk, by=None)
+    assert made in campaigns_step(at=hub.at + timedelta(seconds=1))
+
+
+def test_a_device_that_comes_back_after_its_campaign_was_cancelled() -> None:
+    target = device()
+    campaign = campaign_create(name="c", image=image(), by=None, selection={})
+    not_back(target, campaign)
+    Campaign.objects.filter(pk=campaign.pk).update(cancelled_at=timezone.now())
+    assert updates_returned(device_ids=[target.pk], at=timezone.now()) == []
+
+
+def test_what_was_let_in_while_the_campaign_was_paused_begins_when_it_goes_on() -> None:
+    device()
+    hub = Hub()
+    campaign = campaign_create(name="c", image=image(), by=None, selection={})
+    campaign_pause(campaign_id=campaign.pk, by=None)
+    # as if it had been let in at the same moment
+    campaign.updates.update(admitted_at=hub.at, look_at=hub.at)
+    hub.step()
+    update = campaign.updates.get()
+    assert (update.step, update.code) == (Step.WAIT, "waiting-turn")
+    assert not Command.objects.exists()
+    campaign_resume(campaign_id=campaign.pk, by=None)
+    hub.at = timezone.now()
+    hub.step()
+    update.refresh_from_db()
+    assert update.step == Step.CHECK
+
+
+@pytest.mark.parametrize("step", [Step.CHECK, Step.DELIVER, Step.VERIFY, Step.EXECUTE, Step.INSTALL, Step.HOLD])
+def test_a_campaign_that_is_cancelled_in_every_step(step: Step) -> None:
+    target, hub = device(), Hub()
+    campaign = campaign_create(name="c", image=image(), by=None, selection={})
+    hub.at = timezone.now()
+    campaigns_step(at=hub.at)
+    hub.run(stop=lambda: campaign.updates.get().step == step)
+    campaign_cancel(campaign_id=campaign.pk, by=None)
+    hub.at = max(hub.at, timezone.now())
+    hub.run()
+    update = campaign.updates.get()
+    installs = step in (Step.INSTALL, Step.HOLD)
+    assert update.code == ("succeeded" if installs else "cancelled-campaign"), update.reason
+    assert hub.unit(target.pk).executes == installs
+    assert hub.unit(target.pk).state == 0
+
+
+def test_the_signature_policy_holds_for_forced_updates_too(settings: Settings) -> None:
+    hub = Hub()
+    update = update_create(device=device(), image=image(), by=None, force=True)
+    settings.FIRMWARE_SIGNED_ONLY = True
+    hub.at = update.asked_at
+    hub.step()
+    update.refresh_from_db()
+    assert update.code == "not-signed"
+
+
+def test_texts_that_no_database_keeps() -> None:
+    now = timezone.now()
+    columns = _columns(machine.Row(version_before="1\x00\ud800", step_since=now, give_up_at=now), None, 1)
+    assert "1\ufffd?" in columns

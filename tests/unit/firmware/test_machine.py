@@ -495,3 +495,195 @@ def test_progress_moves_the_deadline() -> None:
     play = Play(Board(speed=60), image=Image("ab" * 32, 1_000_000, "2.0.0")).run()
     assert ended(play) == "succeeded"
     assert play.row.transfers == 1
+
+
+def test_state_2_that_was_read_before_a_restart_proves_nothing() -> None:
+    play = Play()
+    play.run(stop=lambda: play.row.step == Step.VERIFY and play.ask is not None)
+    assert play.ask is not None
+    nodes = [{"kind": "singleResource", "id": 3, "value": "2"}, {"kind": "singleResource", "id": 5, "value": "0"}]
+    play.answer(play.serial, {"kind": "instance", "id": 0, "resources": nodes})
+    # between its answer and our look at it
+    play.board.state = 0
+    play.register()
+    play.run()
+    assert ended(play) == "succeeded"
+    assert play.row.transfers == 2
+    assert play.count("execute") == 1
+
+
+def test_a_device_that_installs_by_itself_is_not_sent_it_again() -> None:
+    play = Play(Board(method=1))
+    play.run(stop=lambda: play.row.step == Step.VERIFY)
+    play.leave()
+    play.board.state, play.board.result, play.board.version = 0, 1, "2.0.0"
+    play.run(until=60)
+    play.register()
+    play.run()
+    assert ended(play) == "succeeded"
+    assert (play.row.transfers, play.row.executes) == (1, 0)
+
+
+def test_back_with_the_old_version_before_the_new_one_was_seen() -> None:
+    play = Play(Board(rollback_after=0.3))
+    play.run(stop=lambda: play.row.step == Step.HOLD)
+    assert play.board.version == "2.0.0"
+    play.run()
+    assert ended(play) == "rolled-back"
+    assert "version 1.0.0" in play.row.reason
+
+
+def test_a_constant_version_that_was_seen_before_the_restart_is_no_rollback() -> None:
+    play = Play(Board(takes_version=False, restarts_after=[20.0])).run()
+    assert ended(play) == "succeeded-version-unchanged"
+
+
+def test_a_device_that_downloads_once_more_while_it_should_install() -> None:
+    play = Play(Board(executes=["nothing"]))
+    play.run(stop=lambda: play.row.step == Step.INSTALL)
+    play.board.state = 1
+    play.run()
+    assert ended(play) == "not-back"
+    assert "It is registered and says State 1, Update Result 0." in play.row.reason
+
+
+@pytest.mark.parametrize("step", [Step.CHECK, Step.RESET, Step.VERIFY])
+def test_what_a_device_never_answers_is_given_up_in_the_end(step: Step) -> None:
+    play = Play(Board(state=2 if step == Step.RESET else 0), queue_mode=True)
+    play.run(stop=lambda: play.row.step == step)
+    play.sleep()
+    play.run()
+    assert ended(play) == "given-up"
+    assert T0 + timedelta(days=30) <= play.now < T0 + timedelta(days=30, minutes=10)
+
+
+def test_what_installs_is_not_given_up() -> None:
+    play = Play(row=row(give_up_at=T0 + seconds(30)), board=Board(install_seconds=60)).run()
+    assert ended(play) == "succeeded"
+
+
+def test_nothing_begins_while_the_campaign_is_held() -> None:
+    play = Play()
+    play.view_more = {"campaign_held": True}
+    play.run(until=600)
+    assert play.row.code == "waiting-turn"
+    assert not play.asked
+    play.view_more = {}
+    play.run(stop=lambda: play.row.step == Step.DELIVER)
+    # what began goes on
+    play.view_more = {"campaign_held": True}
+    play.run()
+    assert ended(play) == "succeeded"
+
+
+@pytest.mark.parametrize("step", [Step.WAIT, Step.CHECK, Step.DELIVER, Step.VERIFY])
+def test_nothing_goes_on_once_the_campaign_is_cancelled(step: Step) -> None:
+    play = Play(registered=step != Step.WAIT)
+    play.run(stop=lambda: play.row.step == step)
+    play.view_more = {"campaign_cancelled": True}
+    play.run()
+    assert ended(play) == "cancelled-campaign"
+    assert play.count("execute") == 0
+
+
+def test_a_sleeper_that_was_not_told_to_install_can_be_cancelled() -> None:
+    play = Play(queue_mode=True)
+    play.run(stop=lambda: play.row.step == Step.EXECUTE)
+    play.sleep()
+    play.run(stop=lambda: play.row.state == UpdateState.UPDATING)
+    play.row.cancel_requested_at = play.now
+    play.run()
+    assert ended(play) == "cancelled"
+    assert play.board.executed == []
+    play.wake()
+    play.run()
+    assert play.board.executed == []
+
+
+@pytest.mark.parametrize("step", [Step.WAIT, Step.PREPARE])
+def test_an_image_that_lost_its_signature_is_sent_to_nobody(step: Step) -> None:
+    play = Play(row=row(force=True), registered=step != Step.WAIT)
+    play.run(stop=lambda: play.row.step == step)
+    if play.session is None:
+        play.register()
+    play.view_more = {"barred": "The image app.bin is not signed by a registered key."}
+    play.step()
+    assert ended(play) == "not-signed"
+    assert not play.count(PUSH)
+
+
+@pytest.mark.parametrize("method", ["push", "pull"])
+def test_a_sleeper_that_registers_whenever_it_wakes_up_begins_its_transfer_once(method: str) -> None:
+    play = Play(row=row(method=method), queue_mode=True)
+    play.run(stop=lambda: play.row.step == Step.PREPARE)
+    play.sleep()
+    play.run(until=3600)
+    assert play.row.code == "waiting-awake"
+    play.register()
+    play.run()
+    assert ended(play) == "succeeded"
+    assert play.row.transfers == 1
+    assert not [line for line in play.lines if "in the middle" in line]
+
+
+@pytest.mark.parametrize("method", ["push", "pull"])
+def test_a_transfer_that_never_left_before_the_device_went_does_not_count(method: str) -> None:
+    play = Play(row=row(method=method), queue_mode=True)
+    play.run(stop=lambda: play.row.step == Step.PREPARE)
+    play.sleep()
+    play.run(stop=lambda: play.row.code == "waiting-awake")
+    assert play.row.step in (Step.DELIVER, Step.FETCH)
+    play.leave()
+    play.step()
+    assert (play.row.step, play.row.transfers) == (Step.WAIT, 0)
+    play.register()
+    play.run()
+    assert ended(play) == "succeeded"
+    assert play.row.transfers == 1
+
+
+def test_a_sleeper_that_is_asked_is_said_to_sleep_at_once() -> None:
+    play = Play(queue_mode=True)
+    play.sleep()
+    play.step()
+    assert (play.row.step, play.row.code) == (Step.CHECK, "waiting-awake")
+    play.wake()
+    play.run(stop=lambda: play.row.step not in (Step.WAIT, Step.CHECK))
+    assert play.row.code != "waiting-awake"
+    play.run()
+    assert ended(play) == "succeeded"
+
+
+def test_a_sleeper_that_registers_whenever_it_wakes_up_is_not_unstable() -> None:
+    play = Play(queue_mode=True)
+    play.run(stop=lambda: play.row.step == Step.HOLD and play.row.version_after != "")
+    play.sleep()
+    play.run(until=7200)
+    assert play.row.step == Step.HOLD
+    back = play.now
+    play.register()
+    play.run()
+    assert ended(play) == "succeeded"
+    # it has stayed long enough already
+    assert play.now < back + seconds(5)
+
+
+def test_a_sleeper_that_wakes_up_with_the_old_version_was_rolled_back() -> None:
+    play = Play(queue_mode=True)
+    play.run(stop=lambda: play.row.step == Step.HOLD and play.row.version_after != "")
+    play.sleep()
+    play.run(until=7200)
+    play.board.version = "1.0.0"
+    play.register()
+    play.run()
+    assert ended(play) == "rolled-back"
+
+
+def test_the_server_is_asked_for_a_package_only_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = Play()
+    monkeypatch.setattr(play, "_deed", lambda deed: None)
+    play.run(stop=lambda: play.row.step == Step.PREPARE)
+    for _ in range(300):
+        play.now += seconds(0.1)
+        play.step()
+    assert play.deeds == ["package"] * 3

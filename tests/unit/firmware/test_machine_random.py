@@ -1,14 +1,14 @@
 """Whatever happens when: every update ends, and no device installs anything that was not proved to be there."""
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
 from backend.commands.models import Kind, State
 from backend.firmware.endings import ENDINGS, WAITING
-from backend.firmware.machine import Asked, Image
+from backend.firmware.machine import Asked, Image, Session
 from backend.firmware.models import ENDED, UpdateState
 from tests.unit.firmware.play import SIZE, Board, Play, ended
 
@@ -68,35 +68,64 @@ def trouble(play: Play, chance: random.Random) -> None:
         if play.ask is not None and play.ask.open:
             play._cancel()
 
+    def nap() -> None:
+        if play.session is None or not play.queue_mode:
+            return
+        play.sleep()
+
+        def wake() -> None:
+            if play.session is not None:
+                # some resume, some register at every waking
+                chance.choice([play.wake, play.register])()
+
+        play.at(chance.uniform(0.1, 3000), wake)
+
+    def again() -> None:
+        if play.session is not None:
+            play.register()
+
+    def campaign() -> None:
+        if chance.random() < 0.3:
+            play.view_more = {"campaign_cancelled": True}
+        else:
+            play.view_more = {"campaign_held": True}
+            play.at(chance.uniform(0.1, 3000), lambda: setattr(play, "view_more", {}))
+
     for _ in range(chance.randrange(4)):
-        play.at(chance.uniform(0, 400), chance.choice([away, server, person]))
+        play.at(chance.uniform(0, 400), chance.choice([away, server, person, nap, nap, again, campaign]))
 
 
 @pytest.mark.parametrize("seed", range(100))
 def test_every_way_ends(seed: int) -> None:
     chance = random.Random(seed)
     board = board_of(chance)
-    play = Play(board, image=Image("cd" * 32, SIZE, chance.choice(["2.0.0", "2.0.0", ""])))
+    queue_mode = chance.random() < 0.4
+    play = Play(board, image=Image("cd" * 32, SIZE, chance.choice(["2.0.0", "2.0.0", ""])), queue_mode=queue_mode)
     trouble(play, chance)
-    # registration in which State 2 was read last, and whether it was since the last execute
-    proof: dict[str, object] = {"session": None}
+    # when the question was sent to which the device answered State 2, since the last execute
+    proof: datetime | None = None
+    # the registration at the last decision
+    decided_in: Session | None = None
     executes = 0
     last: Asked | None = None
 
     def watch(play: Play) -> None:
-        nonlocal executes, last
+        nonlocal executes, last, proof, decided_in
         ask = play.ask
         if ask is not None and ask is not last and ask.kind == Kind.READ and ask.state == State.SUCCEEDED:
             content = (ask.answer or {}).get("content") or {}
             nodes = content.get("resources", [content])
             if any(node.get("id") == 3 and node.get("value") == "2" for node in nodes) and ask.path != "/3/0/3":
-                proof["session"] = play.session.id if play.session else None
+                proof = ask.sent_at
         last = ask
         told = play.count("execute")
         if told > executes:
             executes = told
-            assert proof["session"] is not None
-            proof["session"] = None
+            assert proof is not None
+            assert decided_in is not None
+            assert proof >= decided_in.registered_at
+            proof = None
+        decided_in = play.session
         # one that is open says what it waits for in a code that pages know
         assert play.row.code == "" or play.row.code in ENDINGS or play.row.code in WAITING or play.row.state in ENDED
 

@@ -207,3 +207,44 @@ def test_what_it_waits_for(values: dict[str, object], text: str) -> None:
     said = update_waiting_text(update)
     assert text in said
     assert bool(said) is bool(text)
+
+
+def test_a_retry_waits_for_a_campaign_that_is_stopped() -> None:
+    target, pictures, at = device(), image(), timezone.now()
+    campaign = Campaign.objects.create(
+        name="c", image=pictures, phases=[100], created_at=at, stopped_at=at, stopped_reason="x."
+    )
+    update = ended(update_create(device=target, image=pictures, by=None, campaign=campaign))
+    again = update_retry(update_id=update.pk, by=None)
+    assert (again.campaign, again.admitted_at) == (campaign, None)
+    Campaign.objects.update(stopped_at=None, stopped_reason="")
+    assert update_retry(update_id=ended(again).pk, by=None).admitted_at is not None
+
+
+def test_a_superseded_update_that_is_retried_takes_its_place_back() -> None:
+    target = device(registered=False)
+    first = update_create(device=target, image=image(), by=None)
+    second = update_create(device=target, image=image(), by=None)
+    again = update_retry(update_id=first.pk, by=None)
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.code, second.code) == ("superseded", "superseded")
+    assert (again.image, again.retry_of) == (first.image, first)
+    assert list(update_list(states=["pending"])) == [again]
+
+
+def test_an_update_whose_sleeping_device_was_not_told_to_install_can_be_cancelled() -> None:
+    hub, update = Hub(), update_create(device=device(), image=image(), by=None)
+    hub.at = update.asked_at
+
+    def told() -> bool:
+        update.refresh_from_db()
+        return update.state == UpdateState.UPDATING
+
+    hub.run(stop=told)
+    assert update.step == Step.EXECUTE
+    assert update_cancel(update_id=update.pk, by=None).cancel_requested_at is not None
+    hub.run()
+    update.refresh_from_db()
+    assert update.code == "cancelled"
+    assert hub.unit(update.device_id).executes == 0

@@ -8,7 +8,7 @@ import responses
 from responses import matchers
 
 from backend.config.leshan import Token
-from backend.sync.client import LeshanClient, segment
+from backend.sync.client import PACKAGE_SECONDS, LeshanClient, segment
 from backend.sync.exceptions import (
     AnswerTimeoutError,
     BadRequestError,
@@ -267,6 +267,14 @@ def test_a_package_is_streamed_from_its_file(
     assert sent == [b"firmware" * 1000]
     with pytest.raises(FileNotFoundError):
         client.package_put(HASH, tmp_path / "gone")
+
+
+def test_a_package_waits_for_a_slow_disk(leshan: responses.RequestsMock, client: LeshanClient, tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(b"x")
+    # urllib3 takes the time for connecting for each piece of a body, too
+    patience = matchers.request_kwargs_matcher({"timeout": (PACKAGE_SECONDS, PACKAGE_SECONDS)})
+    leshan.put(f"{URL}/api/packages/{HASH}", status=201, match=[patience])
+    client.package_put(HASH, tmp_path / "image")
 
 
 @pytest.mark.parametrize(

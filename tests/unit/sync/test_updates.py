@@ -1,5 +1,6 @@
 """How updates are woken and what is done for them; what is decided about them is somebody else's."""
 
+import time
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -154,7 +155,7 @@ def test_nothing_is_decided_while_it_may_just_be_connecting(scene: Scene) -> Non
 def test_after_a_restart_or_a_new_connection_all_that_are_under_way_are_looked_at(scene: Scene) -> None:
     scene.open = {1: 11}
     scene.updates._packages.add(HASH)
-    scene.updates._grants[11] = "coaps://h/fw/t"
+    scene.updates._grants[11] = "coaps://h/fw/t", time.monotonic() + 60
     scene.updates.disconnected()
     scene.due = [12]
     scene.tick()
@@ -222,6 +223,33 @@ def test_a_grant_and_its_end(scene: Scene) -> None:
     scene.due = [1]
     scene.tick()
     assert scene.steps[-1][1].grants == {}
+
+
+def test_a_grant_is_asked_for_again_before_a_later_transfer(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.deeds, scene.due = [deed("grant")], [1]
+    scene.tick()
+    scene.updates.handle(GrantDone(1, HASH, "coaps://h/fw/t"))
+    assert scene.steps[-1][1].grants == {1: "coaps://h/fw/t"}
+    # somebody may have deleted it at Leshan meanwhile, with its package
+    later = time.monotonic() + module.GRANT_SECONDS + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    scene.due = [1]
+    scene.tick()
+    assert scene.steps[-1][1].grants == {}
+    scene.done()
+    scene.deeds, scene.due = [deed("grant")], [1]
+    scene.tick()
+    assert scene.done() == [Grant(1, "a", HASH)]
+
+
+def test_what_an_earlier_update_takes_back_is_not_taken_from_the_next(scene: Scene) -> None:
+    scene.deeds, scene.due = [deed("revoke", 1)], [1]
+    scene.tick()
+    scene.deeds, scene.due = [deed("grant", 2)], [2]
+    scene.tick()
+    # the later job takes the place of one that could not be done yet
+    assert len(scene.jobs) == 2
+    assert len({job.key for job in scene.jobs}) == 1
 
 
 @pytest.mark.parametrize(
@@ -331,12 +359,20 @@ def test_packages_that_nobody_needs_are_taken_back(scene: Scene) -> None:
     update("a")
     update("b", state="succeeded", step="done", ended_at=datetime.now(UTC), code="succeeded", reason="It runs.")
     scene.updates._housekeeping_at = 0.0
-    scene.updates._grants = {1: "coaps://h/fw/t", 1234: "coaps://h/fw/u"}
-    open_id = FirmwareUpdate.objects.get(ended_at=None).pk
-    scene.updates._grants[open_id] = "coaps://h/fw/v"
     scene.updates.tick()
     assert scene.done() == [ListPackages()]
-    assert scene.updates._grants == {open_id: "coaps://h/fw/v"}
     scene.updates.handle(PackagesListed(frozenset({HASH, "cd" * 32})))
     assert scene.done() == [DropPackage("cd" * 32)]
     assert not Command.objects.exists()
+
+
+def test_a_package_that_is_being_handed_over_is_not_taken_back(scene: Scene) -> None:
+    scene.deeds, scene.due = [deed("package", 1)], [1]
+    scene.tick()
+    assert scene.done() == [GivePackage(HASH)]
+    # the update was cancelled just then; the outcome of a job that is replaced would never be told
+    scene.updates.handle(PackagesListed(frozenset({HASH})))
+    assert scene.done() == []
+    scene.updates.handle(PackageDone(HASH))
+    scene.updates.handle(PackagesListed(frozenset({HASH})))
+    assert scene.done() == [DropPackage(HASH)]

@@ -382,6 +382,16 @@ def test_devices_without_a_firmware_object_say_so(operator: Client) -> None:
     assert "object 5" in refused.text
 
 
+def test_software_management_is_recognised(operator: Client) -> None:
+    """Object 9 is named, and that it is not carried out here."""
+    of = capable()
+    registration = of.registration
+    registration.object_links = [*registration.object_links, {"url": "/9/0", "attributes": {}}]
+    registration.save()
+    page = operator.get(f"/devices/{of.endpoint}/?tab=firmware").content.decode()
+    assert "Software Management (/9/0)" in page
+
+
 def test_viewers_look_and_do_not_touch(viewer: Client) -> None:
     made = campaign(4)
     row = made.updates.get(state="downloading")

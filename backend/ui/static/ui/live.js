@@ -22,11 +22,10 @@ function wanted() {
 }
 
 function setState(state) {
-  const root = document.documentElement;
-  if (root.dataset.connection === state) return;
-  root.dataset.connection = state;
+  document.documentElement.dataset.connection = state;
+  // also where nothing changed: the answer to a form brings a header that does not know it yet
   const dot = document.querySelector("[data-live-label]");
-  if (dot) {
+  if (dot && dot.textContent !== WORDS[state]) {
     dot.textContent = WORDS[state];
     dot.parentElement.hidden = false;
   }

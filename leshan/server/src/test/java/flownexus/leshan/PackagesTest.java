@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
+import java.io.RandomAccessFile;
 import java.net.InetAddress;
 import java.net.Socket;
 import java.net.http.HttpRequest;
@@ -18,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.MessageDigest;
+import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
@@ -30,6 +32,8 @@ import org.eclipse.californium.core.coap.MediaTypeRegistry;
 import org.eclipse.californium.core.coap.Request;
 import org.eclipse.californium.core.coap.Response;
 import org.eclipse.californium.core.network.CoapEndpoint;
+import org.eclipse.leshan.core.node.LwM2mPath;
+import org.eclipse.leshan.core.request.exception.RequestCanceledException;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -39,7 +43,10 @@ import com.fasterxml.jackson.databind.JsonNode;
 
 import flownexus.leshan.FirmwareDevice.Block;
 import flownexus.leshan.FirmwareDevice.Identity;
+import flownexus.leshan.coap.LwM2mService;
+import flownexus.leshan.coap.PackagePush;
 import flownexus.leshan.json.Json;
+import flownexus.leshan.packages.PackageStore;
 
 /** Firmware packages from the upload to the device, against a whole server. */
 class PackagesTest {
@@ -298,6 +305,37 @@ class PackagesTest {
     }
 
     @Test
+    void aDiskThatHangsHoldsUpNobodyElse() throws Exception {
+        byte[] octets = image(3000, 8);
+        String sha256 = stored(octets);
+        try (FirmwareDevice device = plain("hanging"); FirmwareDevice other = plain("not-hanging")) {
+            String uri = granted("hanging", sha256).get("uri").asText();
+            Path file = packages().resolve(sha256);
+            Files.delete(file);
+            // whoever opens it waits until somebody writes
+            assertEquals(0, new ProcessBuilder("mkfifo", file.toString()).start().waitFor());
+            CoapEndpoint session = device.session();
+            List<Request> asked = new ArrayList<>();
+            for (int number = 0; number < 8; number++) {
+                Request request = Request.newGet();
+                request.setURI(uri);
+                request.getOptions().setBlock2(6, false, number % 3);
+                session.sendRequest(request);
+                asked.add(request);
+            }
+            assertEquals(ResponseCode.CREATED, other.register());
+            assertTrue(asked.stream().allMatch(request -> request.getResponse() == null));
+            // opened for both, it lets all go on, and cannot be read at a place
+            try (RandomAccessFile opened = new RandomAccessFile(file.toFile(), "rw")) {
+                for (Request request : asked) {
+                    assertEquals(ResponseCode.INTERNAL_SERVER_ERROR, request.waitForResponse(10_000).getCode());
+                }
+            }
+            assertEquals(204, server.call("DELETE", "/api/packages/" + sha256, null).statusCode());
+        }
+    }
+
+    @Test
     void aDeviceFetchesInASecondSessionByteForByte() throws Exception {
         try (FirmwareDevice device = registered("puller"); EventTail tail = new EventTail(server, "", null)) {
             String before = server.json("GET", "/api/clients/puller", null).get("address").asText();
@@ -535,6 +573,23 @@ class PackagesTest {
             assertEquals(200, server.call("PUT", push("lossy", sha256, "&timeout=20"), null).statusCode());
             assertArrayEquals(octets, device.content());
             assertEquals(4, device.blocks.size());
+        }
+    }
+
+    @Test
+    void aPushThatIsCancelledBeforeItBeginsHoldsUpNoOther() throws Exception {
+        try (FirmwareDevice device = registered("never-begun")) {
+            LwM2mService lwm2m = server.application().lwm2m();
+            PackageStore.Stored stored = new PackageStore.Stored(hash, image.length);
+            PackagePush push = lwm2m.push(lwm2m.registration("never-begun"),
+                    new PackagePush.Plan(new LwM2mPath("/5/0/0"), true, stored, null), 10_000);
+            push.cancel();
+            List<Exception> told = new ArrayList<>();
+            push.start(answer -> told.add(new IllegalStateException(answer.toString())), told::add);
+            assertEquals(1, told.size());
+            assertTrue(told.get(0) instanceof RequestCanceledException, told.toString());
+            assertEquals(List.of(), device.blocks);
+            assertTrue(server.json("PUT", push("never-begun", hash, "&timeout=60"), null).get("success").booleanValue());
         }
     }
 

@@ -301,6 +301,8 @@ class WhoGetsInTest {
             device.client.triggerRegistrationUpdate();
             eventually("the device is told no", () -> LOG.list.stream()
                     .anyMatch(line -> line.getFormattedMessage().contains("endpoint 'revoked'")));
+            // its goodbye would wait for an answer
+            device.vanish();
         }
         assertEquals("{\"message\":\"not_found\"}", server.call("DELETE", "/api/security/clients/revoked", null).body());
     }

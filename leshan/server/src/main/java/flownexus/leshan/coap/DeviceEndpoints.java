@@ -14,6 +14,9 @@ import org.eclipse.californium.core.coap.Request;
 import org.eclipse.californium.core.coap.Response;
 import org.eclipse.californium.core.network.CoapEndpoint;
 import org.eclipse.californium.core.network.Endpoint;
+import org.eclipse.californium.core.network.InMemoryMessageExchangeStore;
+import org.eclipse.californium.core.network.RandomTokenGenerator;
+import org.eclipse.californium.core.network.TokenGenerator;
 import org.eclipse.californium.core.network.interceptors.MessageInterceptor;
 import org.eclipse.californium.core.network.serialization.UdpDataParser;
 import org.eclipse.californium.core.network.serialization.UdpDataSerializer;
@@ -154,8 +157,14 @@ public final class DeviceEndpoints implements LwM2mServerEndpointsProvider {
             MessageInterceptor interceptor, IdentityHandlerProvider identityProvider) {
         EffectiveEndpointUriProvider uri = new EffectiveEndpointUriProvider();
         boolean secure = protocol == Protocol.COAPS;
+        TokenGenerator tokens = new RandomTokenGenerator(configuration);
+        InMemoryMessageExchangeStore exchanges = new InMemoryMessageExchangeStore(protocol.getUriScheme(), configuration,
+                tokens);
+        exchanges.setDeduplicator(new KnownMessages(configuration));
         CoapEndpoint.Builder builder = CoapEndpoint.builder()
                 .setConnector(connector)
+                .setTokenGenerator(tokens)
+                .setMessageExchangeStore(exchanges)
                 .setConfiguration(configuration)
                 .setLoggingTag("[" + protocol.getUriScheme() + "]")
                 .setObservationStore(new LwM2mObservationStore(uri, server.getRegistrationStore(), observations,

@@ -8,9 +8,12 @@ import java.util.Collection;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutorService;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
+import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 
 import org.eclipse.californium.core.config.CoapConfig;
@@ -70,6 +73,8 @@ public final class LwM2mService {
     /** Bounds a Send, a block-wise read and a block-wise notification; Californium's default of 8 KiB loses real ones. */
     private static final int MAX_BODY_BYTES = 4 << 20;
     private static final int CONNECTION_ID_BYTES = 6;
+    private static final int READERS = 2;
+    private static final int MAX_READS = 10_000;
     private static final long CLEAN_PERIOD_SECONDS = 2;
     private static final long CERTIFICATE_SWEEP_SECONDS = 20;
 
@@ -105,6 +110,9 @@ public final class LwM2mService {
     private final LeshanServer server;
     private final RegistrationServiceImpl registrations;
     private final PackagePushes pushes;
+    /** Reads blocks of packages, so that a slow disk holds up no protocol thread. */
+    private final ExecutorService disk = new ThreadPoolExecutor(READERS, READERS, 0, TimeUnit.SECONDS,
+            new ArrayBlockingQueue<>(MAX_READS), task -> new Thread(task, "packages"));
     private final Set<String> revoking = ConcurrentHashMap.newKeySet();
     private final ScheduledExecutorService timer;
     private volatile boolean coapsOpen;
@@ -123,7 +131,7 @@ public final class LwM2mService {
         this.endpoints = new DeviceEndpoints(configuration, settings.coapsAddresses(), settings.coapAddresses(),
                 dtls(configuration, settings.identity(), credentials, refusals), events, refusals,
                 leshan -> new MessageWatch(leshan, events, presence::heard),
-                (leshan, uplink) -> new PackageResource(firmware.packages(), firmware.grants(), authorizer, refusals,
+                (leshan, uplink) -> new PackageResource(firmware.packages(), disk, firmware.grants(), authorizer, refusals,
                         firmware.progress(), leshan.getRegistrationService()::getByEndpoint, registration -> {
                             presence.heard(registration.getClientTransportData().getIdentity());
                             uplink.alive(registration);
@@ -138,7 +146,7 @@ public final class LwM2mService {
                 .disableQueueModeSupport()
                 .build();
         this.registrations = (RegistrationServiceImpl) server.getRegistrationService();
-        this.pushes = new PackagePushes(firmware.packages(), firmware.progress(), store, endpoints, timer);
+        this.pushes = new PackagePushes(firmware.packages(), disk, firmware.progress(), store, endpoints, timer);
         registrations.addListener(new Listener());
         credentials.addListener(this::credentialChanged);
     }
@@ -147,8 +155,6 @@ public final class LwM2mService {
         Configuration configuration = new Configuration(SystemConfig.DEFINITIONS, CoapConfig.DEFINITIONS,
                 UdpConfig.DEFINITIONS, DtlsConfig.DEFINITIONS);
         configuration.set(CoapConfig.MID_TRACKER, TrackerMode.NULL);
-        // the other kind keeps all answers for 247 s: a package that is fetched faster would be in memory as a whole
-        configuration.set(CoapConfig.DEDUPLICATOR, CoapConfig.DEDUPLICATOR_PEERS_MARK_AND_SWEEP);
         configuration.set(CoapConfig.MAX_RESOURCE_BODY_SIZE, MAX_BODY_BYTES);
         configuration.set(CoapConfig.PREFERRED_BLOCK_SIZE, 1024);
         configuration.set(CoapConfig.MAX_MESSAGE_SIZE, 1024);
@@ -194,6 +200,7 @@ public final class LwM2mService {
 
     public void stop() {
         server.destroy();
+        disk.shutdownNow();
     }
 
     public LeshanServer leshan() {

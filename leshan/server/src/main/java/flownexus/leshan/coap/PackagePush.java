@@ -2,6 +2,7 @@ package flownexus.leshan.coap;
 
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
@@ -102,19 +103,30 @@ public final class PackagePush {
 
     /** Begins without waiting; exactly one of the callbacks is run, on any thread. */
     public void start(ResponseCallback<WriteResponse> onAnswer, ErrorCallback onFailure) {
+        boolean cancelled;
         synchronized (this) {
+            cancelled = ended;
             answered = onAnswer;
             failed = onFailure;
+        }
+        if (cancelled) {
+            onFailure.onError(new RequestCanceledException("Request %s cancelled", plan.path));
+            return;
         }
         if (!pushes.add(this)) {
             fail(new RequestRejectedException("another package is being written to %s", plan.path));
             return;
         }
         synchronized (this) {
+            cancelled = ended;
             if (!ended) {
                 deadline = timer.schedule(() -> timedOut("the transfer took too long"), timeoutMillis(),
                         TimeUnit.MILLISECONDS);
             }
+        }
+        if (cancelled) {
+            pushes.remove(this);
+            return;
         }
         sendNext();
     }
@@ -134,7 +146,8 @@ public final class PackagePush {
     }
 
     private void fail(Exception error) {
-        if (end()) {
+        // who cancels what has not begun is told at the beginning
+        if (end() && failed != null) {
             failed.onError(error);
         }
     }
@@ -162,6 +175,14 @@ public final class PackagePush {
     }
 
     private void sendNext() {
+        try {
+            pushes.whenDiskIsFree(this::readAndSend);
+        } catch (RejectedExecutionException e) {
+            fail(new SendFailedException(e, "too many other packages are being read"));
+        }
+    }
+
+    private void readAndSend() {
         try {
             Registration device = pushes.registration(registration.getId());
             if (device == null) {

@@ -3,6 +3,8 @@ package flownexus.leshan.coap;
 import java.io.IOException;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 
 import org.eclipse.californium.core.coap.Request;
@@ -23,6 +25,7 @@ final class PackagePushes {
     }
 
     private final PackageStore packages;
+    private final Executor disk;
     private final TransferProgress progress;
     private final RegistrationStore registrations;
     private final DeviceEndpoints endpoints;
@@ -30,9 +33,11 @@ final class PackagePushes {
     private final PeerIdentities identities = new PeerIdentities();
     private final Map<Key, PackagePush> running = new ConcurrentHashMap<>();
 
-    PackagePushes(PackageStore packages, TransferProgress progress, RegistrationStore registrations,
+    /** @param disk where blocks are read: a slow one must hold up nobody else */
+    PackagePushes(PackageStore packages, Executor disk, TransferProgress progress, RegistrationStore registrations,
             DeviceEndpoints endpoints, ScheduledExecutorService timer) {
         this.packages = packages;
+        this.disk = disk;
         this.progress = progress;
         this.registrations = registrations;
         this.endpoints = endpoints;
@@ -67,6 +72,11 @@ final class PackagePushes {
     /** The registration as it is now, or null. */
     Registration registration(String id) {
         return registrations.getRegistration(id);
+    }
+
+    /** @throws RejectedExecutionException if thousands of others wait for the disk */
+    void whenDiskIsFree(Runnable action) {
+        disk.execute(action);
     }
 
     byte[] read(String sha256, long offset, int length) throws IOException {

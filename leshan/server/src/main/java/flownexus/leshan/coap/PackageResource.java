@@ -9,6 +9,8 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.function.Consumer;
 import java.util.function.Function;
 
@@ -54,6 +56,7 @@ final class PackageResource extends CoapResource {
     private static final int REMEMBERED = 10_000;
 
     private final PackageStore packages;
+    private final Executor disk;
     private final GrantStore grants;
     private final EndpointAuthorizer authorizer;
     private final Refusals refusals;
@@ -69,13 +72,15 @@ final class PackageResource extends CoapResource {
     });
 
     /**
+     * @param disk where blocks are read: a slow one must hold up nobody else
      * @param registrations finds one by the endpoint's name; null if there is none
      * @param heard told of whom a package was fetched by
      */
-    PackageResource(PackageStore packages, GrantStore grants, EndpointAuthorizer authorizer, Refusals refusals,
-            TransferProgress progress, Function<String, Registration> registrations, Consumer<Registration> heard) {
+    PackageResource(PackageStore packages, Executor disk, GrantStore grants, EndpointAuthorizer authorizer,
+            Refusals refusals, TransferProgress progress, Function<String, Registration> registrations, Consumer<Registration> heard) {
         super(NAME, false);
         this.packages = packages;
+        this.disk = disk;
         this.grants = grants;
         this.authorizer = authorizer;
         this.refusals = refusals;
@@ -117,7 +122,23 @@ final class PackageResource extends CoapResource {
         } else if (szx > LARGEST_SZX) {
             exchange.respond(ResponseCode.BAD_REQUEST, "no such block size");
         } else {
-            serve(exchange, grant, asked == null ? 0 : asked.getNum(), szx);
+            read(exchange, grant, asked == null ? 0 : asked.getNum(), szx);
+        }
+    }
+
+    private void read(CoapExchange exchange, Grant grant, int number, int szx) {
+        try {
+            disk.execute(() -> {
+                try {
+                    serve(exchange, grant, number, szx);
+                } catch (RuntimeException e) {
+                    LOG.error("block {} of package {}", number, grant.stored().sha256(), e);
+                    exchange.respond(ResponseCode.INTERNAL_SERVER_ERROR);
+                }
+            });
+        } catch (RejectedExecutionException e) {
+            // thousands wait already: the device will ask again
+            LOG.debug("block {} of package {} is not read now", number, grant.stored().sha256(), e);
         }
     }
 

@@ -3,7 +3,6 @@ package flownexus.leshan.events;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -30,7 +29,8 @@ public final class TransferProgress {
     /** What is to be told of a device, not before its time. */
     private static final class Waiting {
         Progress newest;
-        ScheduledFuture<?> task;
+        /** Whether the end of a transfer was told since the last interval began. */
+        boolean ended;
     }
 
     private final EventLog events;
@@ -49,47 +49,45 @@ public final class TransferProgress {
      */
     public synchronized void report(Progress progress, boolean last) {
         Waiting device = devices.get(progress.endpoint);
-        if (last) {
-            forget(progress.endpoint);
-            tell(progress);
-        } else if (device == null) {
+        if (device == null) {
             device = new Waiting();
             devices.put(progress.endpoint, device);
-            tell(progress);
-            device.task = timer.schedule(() -> due(progress.endpoint), INTERVAL_NANOS, TimeUnit.NANOSECONDS);
-        } else {
+            timer.schedule(() -> due(progress.endpoint), INTERVAL_NANOS, TimeUnit.NANOSECONDS);
+        } else if (!last || device.ended) {
+            // nor does a device that fetches the last block again and again make more of them
             device.newest = progress;
+            return;
         }
+        device.ended = last;
+        device.newest = null;
+        tell(progress);
     }
 
     /** Tells at once what was held back of a device whose transfer has ended. */
     public synchronized void end(String endpoint) {
         Waiting device = devices.get(endpoint);
-        forget(endpoint);
-        if (device != null && device.newest != null) {
+        if (device != null && device.newest != null && !device.ended) {
             tell(device.newest);
+            device.newest = null;
+            device.ended = true;
         }
+    }
+
+    /** Whether nothing was told within the interval, and nothing is held back. */
+    synchronized boolean isEmpty() {
+        return devices.isEmpty();
     }
 
     private synchronized void due(String endpoint) {
         Waiting device = devices.get(endpoint);
-        if (device == null) {
-            return;
-        }
         if (device.newest == null) {
             devices.remove(endpoint);
             return;
         }
         tell(device.newest);
         device.newest = null;
-        device.task = timer.schedule(() -> due(endpoint), INTERVAL_NANOS, TimeUnit.NANOSECONDS);
-    }
-
-    private void forget(String endpoint) {
-        Waiting device = devices.remove(endpoint);
-        if (device != null) {
-            device.task.cancel(false);
-        }
+        device.ended = false;
+        timer.schedule(() -> due(endpoint), INTERVAL_NANOS, TimeUnit.NANOSECONDS);
     }
 
     private void tell(Progress progress) {

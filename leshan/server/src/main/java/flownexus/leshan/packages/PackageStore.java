@@ -158,10 +158,13 @@ public final class PackageStore {
      * @return false if there is none
      */
     boolean delete(String sha256) throws IOException {
-        if (stored.remove(sha256) == null) {
-            return false;
+        // the same package may just be brought again
+        synchronized (stored) {
+            if (stored.remove(sha256) == null) {
+                return false;
+            }
+            Files.deleteIfExists(folder.resolve(sha256));
         }
-        Files.deleteIfExists(folder.resolve(sha256));
         LOG.info("package {} removed", sha256);
         return true;
     }
@@ -258,18 +261,21 @@ public final class PackageStore {
                             "the body's SHA-256 is " + actual + ", not " + sha256, null);
                 }
                 channel.force(true);
-                Files.move(file, folder.resolve(sha256), StandardCopyOption.ATOMIC_MOVE,
-                        StandardCopyOption.REPLACE_EXISTING);
+                boolean made;
+                synchronized (stored) {
+                    Files.move(file, folder.resolve(sha256), StandardCopyOption.ATOMIC_MOVE,
+                            StandardCopyOption.REPLACE_EXISTING);
+                    made = stored.put(sha256, new Stored(sha256, size)) == null;
+                }
                 try (FileChannel directory = FileChannel.open(folder, StandardOpenOption.READ)) {
                     directory.force(true);
                 }
+                LOG.info("package {} of {} bytes stored", sha256, size);
+                return made;
             } catch (IOException e) {
                 Files.deleteIfExists(file);
                 throw isFull(e) ? noRoom(e) : e;
             }
-            boolean made = stored.put(sha256, new Stored(sha256, size)) == null;
-            LOG.info("package {} of {} bytes stored", sha256, size);
-            return made;
         }
 
         /** Drops what came. */

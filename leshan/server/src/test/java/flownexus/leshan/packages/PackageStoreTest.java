@@ -5,12 +5,15 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.HexFormat;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Stream;
 
@@ -72,5 +75,26 @@ class PackageStoreTest {
         assertArrayEquals(new byte[] { 3, 4 }, store.read(hash, 2, 2));
         assertEquals(true, store.delete(hash));
         assertThrows(NoSuchFileException.class, () -> store.read(hash, 2, 2));
+    }
+
+    @Test
+    void oneThatIsBroughtAgainWhileItIsRemovedIsThereOrNot() throws Exception {
+        PackageStore store = new PackageStore(folder, 1 << 20, () -> Long.MAX_VALUE);
+        byte[] octets = { 1, 2, 3, 4, 5 };
+        String hash = HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(octets));
+        for (int round = 0; round < 300; round++) {
+            Upload again = store.begin(hash, 5);
+            again.write(ByteBuffer.wrap(octets));
+            CompletableFuture<Boolean> removed = CompletableFuture.supplyAsync(() -> {
+                try {
+                    return store.delete(hash);
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            });
+            again.finish();
+            removed.join();
+            assertEquals(Files.exists(folder.resolve(hash)), store.find(hash) != null, "round " + round);
+        }
     }
 }
