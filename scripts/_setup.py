@@ -339,6 +339,9 @@ def _python_ready(kind: str) -> None:
             python = _python()
             if python is None:
                 raise SetupError("no Python 3.11, 3.12 or 3.13 with its venv module was found: install one of them")
+            if VENV.is_symlink():
+                # what it points to belongs to somebody else
+                VENV.unlink()
             _tool("venv", [python, "-m", "venv", "--clear", VENV])
             stamp = {}
         _tool(

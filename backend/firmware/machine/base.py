@@ -103,7 +103,8 @@ class Base:
         )
         row.ended_at = row.step_since = self.now
         row.deadline_at = row.look_at = None
-        self.line(f"{ENDINGS[code].state.label}: {ENDINGS[code].title}")
+        label, title = ENDINGS[code].state.label, ENDINGS[code].title
+        self.line(title if title.startswith(label) else f"{label}: {title}")
         return False
 
     # -- time

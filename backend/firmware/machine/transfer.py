@@ -249,7 +249,8 @@ class Transfers(Installs):
                 self.line(f"The device did not take the URI: {ask.reason}")
                 return self.goto(Step.VERIFY)
             self.line("The device has the URI and fetches the package")
-            row.step_since = self.now
+            # it may have told the outcome before its answer was read
+            row.step_since = ask.sent_at or self.now
             ask = None
         if not self.same_registration(ask):
             self.drop()

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db.models import Q, QuerySet
 
+from backend.commands.models import State
 from backend.devices.models import Device
 from backend.firmware import machine
 from backend.firmware.endings import ENDINGS, WAITING
@@ -135,3 +136,11 @@ def update_waiting_text(update: FirmwareUpdate) -> str:
     if step == Step.INSTALL and update.deadline_at is not None:
         return f"{step.label}; it must be done by {update.deadline_at:%H:%M:%S} UTC."
     return f"{step.label}."
+
+
+def update_untold(update: FirmwareUpdate) -> bool:
+    """Is the device yet to be told to install it, such as one that sleeps? With `command` at hand."""
+    command = update.command
+    return (
+        update.step == Step.EXECUTE and command is not None and command.state == State.QUEUED and not command.attempts
+    )

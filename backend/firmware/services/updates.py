@@ -8,7 +8,6 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from backend.accounts.models import User
-from backend.commands.models import State
 from backend.commands.services.bulk import commands_drop
 from backend.devices.models import Device
 from backend.devices.selectors import registration_of
@@ -25,6 +24,7 @@ from backend.firmware.models import (
     UpdateState,
 )
 from backend.firmware.selectors.images import image_fits, image_usable
+from backend.firmware.selectors.updates import update_untold
 from backend.lwm2m.objects import object_instances
 
 MOST_HOLD = 86_400
@@ -140,7 +140,7 @@ def update_cancel(*, update_id: int, by: User | None) -> FirmwareUpdate:
     update = FirmwareUpdate.objects.select_for_update(of=("self",)).select_related("command").get(pk=update_id)
     if update.state in ENDED:
         raise FirmwareError(f"The update has ended already: {UpdateState(update.state).label.lower()}.")
-    if update.state == UpdateState.UPDATING and not _untold(update):
+    if update.state == UpdateState.UPDATING and not update_untold(update):
         raise FirmwareError("The device installs the firmware already: that cannot be taken back. Wait for its end.")
     at = timezone.now()
     if update.step == Step.WAIT and not update.transfers:
@@ -151,14 +151,6 @@ def update_cancel(*, update_id: int, by: User | None) -> FirmwareUpdate:
         update.cancel_requested_at, update.cancelled_by, update.look_at = at, by, at
         update.save(update_fields=["cancel_requested_at", "cancelled_by", "look_at"])
     return update
-
-
-def _untold(update: FirmwareUpdate) -> bool:
-    """Is the device yet to be told to install it, such as one that sleeps?"""
-    command = update.command
-    return (
-        update.step == Step.EXECUTE and command is not None and command.state == State.QUEUED and not command.attempts
-    )
 
 
 def update_retry(*, update_id: int, by: User | None) -> FirmwareUpdate:

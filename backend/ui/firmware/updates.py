@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from backend.firmware.endings import ENDINGS, WAITING, Ending
 from backend.firmware.models import ENDED, FirmwareUpdate, Step, UpdateState
-from backend.firmware.selectors.updates import Progress, update_progress
+from backend.firmware.selectors.updates import Progress, update_progress, update_untold
 from backend.ui.firmware.words import LWM2M_STATES, UPDATE_RESULTS, coded, size_text, span_text, speed_text
 from backend.ui.legend import UPDATE_STATES, StateInfo
 from backend.ui.markup import clock
@@ -93,7 +93,7 @@ class UpdateView:
     @property
     def cancellable(self) -> bool:
         """May a person call it back now?"""
-        return self.update.state in CANCELLABLE and not self.cancelling
+        return (self.update.state in CANCELLABLE or update_untold(self.update)) and not self.cancelling
 
     @property
     def retryable(self) -> bool:

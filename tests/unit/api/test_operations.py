@@ -401,6 +401,15 @@ def test_the_description(api: Client) -> None:
             "/rules",
             "/definitions",
             "/definitions/{object_id}/{version}",
+            "/firmware/images",
+            "/firmware/images/{image_id}",
+            "/firmware/images/{image_id}/file",
+            "/firmware/keys",
+            "/firmware/keys/{key_id}",
+            "/firmware/updates",
+            "/firmware/updates/{update_id}",
+            "/firmware/campaigns",
+            "/firmware/campaigns/{campaign_id}",
         )
     }
     parameters = {one["name"]: one for one in found["paths"]["/api/v1/series/{series_id}/samples"]["get"]["parameters"]}

@@ -24,12 +24,14 @@ OWN = {"account_change_password"}
 ADMINISTER = {
     "people", "person-add", "person-role", "person-active", "person-password",
     "settings", "settings-profiles", "profile-new", "profile-edit", "profile-delete", "profile-rules", "part-rule",
-    "model-upload", "model-delete", "debug-leshan", "debug-trace",
+    "model-upload", "model-delete", "debug-leshan", "debug-trace", "signing-keys", "signing-key-delete",
 }  # fmt: skip
 OPERATE = {
     "part-object-menu",
     "device-profile", "device-observation", "observation-clear",
     "command-new", "command-ask", "command-act", "command-repeat", "command-cancel", "batch-cancel", "part-bulk-input",
+    "campaign-new", "campaign-act", "part-campaign-preview", "image-upload", "image-save", "image-delete",
+    "update-new", "update-cancel", "update-retry",
 }  # fmt: skip
 
 CONVERTED = re.compile(r"<(?:(\w+):)?(\w+)>")

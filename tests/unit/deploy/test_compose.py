@@ -94,7 +94,8 @@ def test_commands_are_those_of_scripts_run(config: dict[str, Any], run: ModuleTy
         web_host="0.0.0.0", web_port=8000, leshan_port=8080, coaps_port=5684, coap_port=None,
     )  # fmt: skip
     services = config["services"]
-    assert flags(services["leshan"]["command"]) == flags(run.leshan_program(place, hosts=["localhost"], lab=False).command)
+    leshan = run.leshan_program(place, hosts=["localhost"], lab=False)
+    assert flags(services["leshan"]["command"]) == flags(leshan.command)
     assert services["sync"]["command"][1:] == [Path(run.sync_program(place).command[1]).name, "sync"]
     web = run.web_program(place).command
     assert flags(services["web"]["command"]) == flags(web)

@@ -23,7 +23,6 @@ function wanted() {
 
 function setState(state) {
   document.documentElement.dataset.connection = state;
-  // also where nothing changed: the answer to a form brings a header that does not know it yet
   const dot = document.querySelector("[data-live-label]");
   if (dot && dot.textContent !== WORDS[state]) {
     dot.textContent = WORDS[state];
@@ -115,6 +114,9 @@ export function startLive() {
     if (!url) heard();
   });
   document.addEventListener("htmx:afterSwap", () => {
+    // a form's answer brings a header that does not know the state yet
+    const state = document.documentElement.dataset.connection;
+    if (state) setState(state);
     if (wanted() === url) return;
     close();
     open();
