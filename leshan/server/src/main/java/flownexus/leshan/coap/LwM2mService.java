@@ -110,7 +110,7 @@ public final class LwM2mService {
     private final LeshanServer server;
     private final RegistrationServiceImpl registrations;
     private final PackagePushes pushes;
-    /** Reads blocks of packages, so that a slow disk holds up no protocol thread. */
+    /** Reads blocks that devices fetch, so that a slow disk holds up no protocol thread. */
     private final ExecutorService disk = new ThreadPoolExecutor(READERS, READERS, 0, TimeUnit.SECONDS,
             new ArrayBlockingQueue<>(MAX_READS), task -> new Thread(task, "packages"));
     private final Set<String> revoking = ConcurrentHashMap.newKeySet();
@@ -146,7 +146,7 @@ public final class LwM2mService {
                 .disableQueueModeSupport()
                 .build();
         this.registrations = (RegistrationServiceImpl) server.getRegistrationService();
-        this.pushes = new PackagePushes(firmware.packages(), disk, firmware.progress(), store, endpoints, timer);
+        this.pushes = new PackagePushes(firmware.packages(), firmware.progress(), store, endpoints, timer);
         registrations.addListener(new Listener());
         credentials.addListener(this::credentialChanged);
     }

@@ -2,7 +2,6 @@ package flownexus.leshan.coap;
 
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
-import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
@@ -175,14 +174,6 @@ public final class PackagePush {
     }
 
     private void sendNext() {
-        try {
-            pushes.whenDiskIsFree(this::readAndSend);
-        } catch (RejectedExecutionException e) {
-            fail(new SendFailedException(e, "too many other packages are being read"));
-        }
-    }
-
-    private void readAndSend() {
         try {
             Registration device = pushes.registration(registration.getId());
             if (device == null) {

@@ -3,8 +3,6 @@ package flownexus.leshan.coap;
 import java.io.IOException;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.Executor;
-import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 
 import org.eclipse.californium.core.coap.Request;
@@ -25,7 +23,6 @@ final class PackagePushes {
     }
 
     private final PackageStore packages;
-    private final Executor disk;
     private final TransferProgress progress;
     private final RegistrationStore registrations;
     private final DeviceEndpoints endpoints;
@@ -33,11 +30,9 @@ final class PackagePushes {
     private final PeerIdentities identities = new PeerIdentities();
     private final Map<Key, PackagePush> running = new ConcurrentHashMap<>();
 
-    /** @param disk where blocks are read: a slow one must hold up nobody else */
-    PackagePushes(PackageStore packages, Executor disk, TransferProgress progress, RegistrationStore registrations,
+    PackagePushes(PackageStore packages, TransferProgress progress, RegistrationStore registrations,
             DeviceEndpoints endpoints, ScheduledExecutorService timer) {
         this.packages = packages;
-        this.disk = disk;
         this.progress = progress;
         this.registrations = registrations;
         this.endpoints = endpoints;
@@ -72,11 +67,6 @@ final class PackagePushes {
     /** The registration as it is now, or null. */
     Registration registration(String id) {
         return registrations.getRegistration(id);
-    }
-
-    /** @throws RejectedExecutionException if thousands of others wait for the disk */
-    void whenDiskIsFree(Runnable action) {
-        disk.execute(action);
     }
 
     byte[] read(String sha256, long offset, int length) throws IOException {
