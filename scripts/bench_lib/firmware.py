@@ -194,16 +194,26 @@ class Bench:
         return found
 
     def update(self, name: str, method: str) -> tuple[float, float]:
-        """Seconds of the transfer, and from the click until the device has the package; waits for the end."""
+        """Seconds of the transfer, and from the click until the device has been asked whether it is whole.
+
+        A push ends with its stored answer, a pull with the State 2 that the device notifies. Waits for the end.
+        """
         image = self.image()
         update = self.ask(name, image, method)
         self.wait_downloaded([update])
         self.wait_ended(image)
+        end = {
+            "push": "SELECT julianday(c.ended_at) FROM commands_command c"
+            " WHERE c.device_id = u.device_id AND c.kind = 'write_package' AND c.asked_at >= u.asked_at",
+            "pull": "SELECT 2440587.5 + min(s.time) / 86400e6 FROM telemetry_sample s"
+            " JOIN telemetry_series r ON r.id = s.series_id AND r.device_id = u.device_id AND r.path = '/5/0/3'"
+            " WHERE s.number = 2 AND s.time / 86400e6 + 2440587.5 > julianday(u.transfer_at)",
+        }[method]
         rows = self.product.query(
-            "SELECT (julianday(c.asked_at) - julianday(u.transfer_at)) * 86400.0,"
-            " (julianday(c.asked_at) - julianday(u.asked_at)) * 86400.0 FROM firmware_firmwareupdate u"
-            " JOIN commands_command c ON c.device_id = u.device_id AND c.kind = 'execute' AND c.asked_at > u.asked_at"
-            " WHERE u.id = ? ORDER BY c.id LIMIT 1",
+            f"SELECT (({end}) - julianday(u.transfer_at)) * 86400.0,"  # noqa: S608 - ours
+            " (julianday(l.at) - julianday(u.asked_at)) * 86400.0 FROM firmware_firmwareupdate u"
+            " JOIN firmware_updateline l ON l.update_id = u.id AND l.text LIKE '%whole package and finds it good%'"
+            " WHERE u.id = ? ORDER BY l.id LIMIT 1",
             update,
         )
         return rows[0]

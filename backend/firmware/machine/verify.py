@@ -67,17 +67,19 @@ class Verifies(Transfers):
             # also in another registration: the download is a connection of its own
             row.registration_before = session.id
             self.quiet()
-            return self.fetch_on()
+            return self.fetch_on(seen)
         waits = self.v.limits.stall if seen.state == DOWNLOADING else timedelta(seconds=15)
         if clean and self.now < row.step_since + waits:
             return self.poll(2, 15)
         if pull and clean and row.progress_at is not None and self.now < self.moved_at() + self.v.limits.stall:
-            return self.fetch_on()
+            return self.fetch_on(seen)
         return self.again(row.code or "not-downloaded", row.reason)
 
-    def fetch_on(self) -> bool:
+    def fetch_on(self, seen: Seen) -> bool:
         """The device still fetches."""
         self.goto(Step.FETCH)
+        # what it notified since it was asked is newer than its answer
+        self.row.step_since = seen.at
         self.row.deadline_at = (self.row.transfer_at or self.now) + slowest_time(self.v.image.size)
         return True
 

@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from backend.firmware.machine import Image, Limits, Row
+from backend.commands.models import Kind, State
+from backend.firmware.machine import Asked, Image, Limits, Row, Said, Session, View, decide
 from backend.firmware.models import Step, UpdateState
-from tests.unit.firmware.play import SIZE, T0, Board, Play, ended, seconds
+from tests.unit.firmware.play import LIMITS, SIZE, T0, Board, Play, ended, seconds
 
 PUSH = "write_package"
 
@@ -687,3 +688,38 @@ def test_the_server_is_asked_for_a_package_only_now_and_then(monkeypatch: pytest
         play.now += seconds(0.1)
         play.step()
     assert play.deeds == ["package"] * 3
+
+
+def test_what_is_notified_while_an_answer_is_on_its_way_is_newer() -> None:
+    """State 2 came between the question and its answer "State 1": it is asked again at once, not after a pause."""
+    asked = T0 + seconds(10)
+    answer = {"content": {"kind": "instance", "id": 0, "resources": [{"id": 3, "value": "1"}, {"id": 5, "value": "0"}]}}
+    view = View(
+        now=T0 + seconds(10.2),
+        row=row(
+            state=UpdateState.DOWNLOADING,
+            step=Step.VERIFY,
+            method="pull",
+            method_used="pull",
+            step_since=asked,
+            admitted_at=T0,
+            transfers=1,
+            transfer_at=T0 + seconds(9),
+            progress_at=T0 + seconds(10),
+            bytes_sent=SIZE,
+            registration_before="one",
+            deadline_at=T0 + seconds(600),
+        ),
+        image=Image("a" * 64, SIZE, "2.0.0"),
+        limits=LIMITS,
+        session=Session("one", T0),
+        said={"/5/0/3": Said("2", T0 + seconds(10.1))},
+        ask=Asked(Kind.READ, "/5/0", State.SUCCEEDED, asked, answer=answer, sent_at=asked, ended_at=asked),
+        connected_since=T0,
+        package=True,
+        uri="coaps://server/fw/token",
+    )
+    decision = decide(view)
+    assert decision.row.step == Step.VERIFY
+    assert decision.asking is not None
+    assert decision.asking.kind == Kind.READ
