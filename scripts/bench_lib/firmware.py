@@ -39,14 +39,20 @@ def run(argv: Sequence[str]) -> Result:
     parser = argparse.ArgumentParser(prog="scripts/bench firmware", description=DESCRIPTION)
     parser.add_argument("--kib", type=int, default=1024, help="size of the image in KiB (1024)")
     parser.add_argument("--devices", type=int, default=50, help="how many devices are updated at once (50)")
+    help_text = "milliseconds between a message and its answer, as a wired network has (1); 0: bare loopback"
+    parser.add_argument("--round-trip", type=int, default=1, help=help_text)
     options = parser.parse_args(argv)
+    flags = ["--interval", "3600", "--install-seconds", "0.2", "--boot-seconds", "0.5"]
+    if options.round_trip:
+        flags += ["--round-trip", str(options.round_trip)]
     with (
         temporary_data() as data,
         running(devices=0, data=data) as product,
-        simulated(product, options.devices, "--interval", "3600", "--install-seconds", "0.2", "--boot-seconds", "0.5"),
+        simulated(product, options.devices, *flags),
     ):
         wait_online(product, options.devices)
-        return Bench(product, size=options.kib * 1024, devices=options.devices).measure()
+        bench = Bench(product, size=options.kib * 1024, devices=options.devices)
+        return bench.measure(f"{options.kib} KiB over DTLS, round trip {options.round_trip} ms")
 
 
 class Bench:
@@ -64,7 +70,7 @@ class Bench:
         self.leshan_url = product.scalar("SELECT url FROM devices_leshanserver")
         self.images = 0
 
-    def measure(self) -> Result:
+    def measure(self, what: str) -> Result:
         """Single ones in turn, so that both see the same machine; then everybody, in a row and at once."""
         times: dict[str, list[float]] = {"bare_push": [], "push": [], "bare_pull": [], "pull": []}
         whole: list[float] = []
@@ -99,7 +105,7 @@ class Bench:
         succeeded = self.count(image, "succeeded")
 
         result = Result(
-            title=f"firmware: {self.size // 1024} KiB over DTLS; medians of {ROUNDS}",
+            title=f"firmware: {what}; medians of {ROUNDS}",
             figures={
                 **{f"{kind}_s": seconds for kind, seconds in medians.items()},
                 "push_to_bare": medians["push"] / medians["bare_push"],
