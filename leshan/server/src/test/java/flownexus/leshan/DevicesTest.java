@@ -63,7 +63,7 @@ class DevicesTest {
             registration.remove("time");
             assertEquals(registration, server.json("GET", "/api/clients/life", null));
 
-            device.client.triggerRegistrationUpdate();
+            device.update();
             JsonNode update = tail.await("UPDATED", "life").data();
             assertEquals(registered.data().get("registrationId"), update.get("update").get("registrationId"));
 
@@ -179,7 +179,7 @@ class DevicesTest {
             assertEquals(404, server.call("DELETE", observe + "?active", null).statusCode());
             assertEquals(200, server.call("DELETE", observe, null).statusCode());
             device.thermometer.set(5700, 23.0);
-            device.client.triggerRegistrationUpdate();
+            device.update();
             tail.await("UPDATED", "observed");
             assertFalse(tail.events.stream().anyMatch(each -> each.data().at("/val/value").asText().equals("23.0")));
         }
@@ -201,7 +201,7 @@ class DevicesTest {
     void resumesWhereAReaderWasOverARestart() throws Exception {
         String last;
         try (TestDevice device = device("resumed"); EventTail tail = new EventTail(server, "", null)) {
-            device.client.triggerRegistrationUpdate();
+            device.update();
             last = tail.await("UPDATED", "resumed").id();
         }
         eventually("it is gone", () -> !server.registered("resumed"));
@@ -308,7 +308,7 @@ class DevicesTest {
             assertEquals("GET", request.data().get("code").asText());
             tail.await("the answer", event -> event.type().equals("COAPLOG")
                     && event.data().get("incoming").booleanValue() && event.data().get("code").asText().equals("2.05"));
-            device.client.triggerRegistrationUpdate();
+            device.update();
             others.await("UPDATED", "traced");
             assertTrue(others.events.stream().noneMatch(event -> event.type().equals("COAPLOG")));
         }

@@ -144,8 +144,15 @@ final class TestDevice implements AutoCloseable {
         return this;
     }
 
+    /** The server that it is registered at, once it has the answer to its Register. */
     LwM2mServer server() {
+        Eventually.eventually("the device knows that it is registered", () -> !client.getRegisteredServers().isEmpty());
         return client.getRegisteredServers().values().iterator().next();
+    }
+
+    /** Sends an Update; the client takes no such wish before it has the answer to its Register. */
+    void update() {
+        client.triggerRegistrationUpdate(server());
     }
 
     /** Ends without a word to the server. */

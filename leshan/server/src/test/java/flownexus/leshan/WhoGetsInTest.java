@@ -298,7 +298,7 @@ class WhoGetsInTest {
             assertEquals(200, server.call("DELETE", "/api/security/clients/revoked", null).statusCode());
             assertEquals("revoked", tail.await("DEREGISTRATION", "revoked").data().get("reason").asText());
             assertFalse(server.registered("revoked"));
-            device.client.triggerRegistrationUpdate();
+            device.update();
             eventually("the device is told no", () -> LOG.list.stream()
                     .anyMatch(line -> line.getFormattedMessage().contains("endpoint 'revoked'")));
             // its goodbye would wait for an answer
