@@ -200,3 +200,19 @@ def test_a_grant_is_for_one_device(firmware: Firmware) -> None:
     assert firmware.said("sim-36")["sha256"] is None
     firmware.fault()
     assert firmware.wait_end(update)["state"] == "succeeded"
+
+
+def test_a_modem_beside_the_application(firmware: Firmware) -> None:
+    """Each instance of object 5 has a firmware of its own, and they are updated one after the other."""
+    stack, report = firmware.stack, firmware.stack.folder / "modem-report"
+    stack.provision("modem-1")
+    flags = ("--firmware-instances", "2", "--report", str(report))
+    stack.start_fleet(*QUICK, *flags, count=1, endpoint="modem-{n}", name="modem")
+    stack.wait_online("modem-1")
+    modem = firmware.ask("modem-1", firmware.plain("7.0.0"), object_instance=1)
+    application = firmware.ask("modem-1", firmware.plain("8.0.0"), object_instance=0)
+    assert firmware.wait_end(modem)["code"] == "succeeded"
+    assert firmware.wait_end(application)["code"] == "succeeded"
+    firmware.wait_fresh_report(report)
+    said = firmware.device("modem-1", report=report)["firmware"]
+    assert [(one["instance"], one["version"], one["installs"]) for one in said] == [(0, "8.0.0", 1), (1, "7.0.0", 1)]

@@ -153,10 +153,11 @@ class Transfers(Installs):
             return "transfer-stalled"
         return "transfer-timeout" if self.over(self.row.deadline_at) else ""
 
-    def rest_transfer(self) -> bool:
+    def due(self) -> datetime:
+        """When the transfer stalls, or its time is over, if nothing moves."""
         stalled = self.grace(self.moved_at() + self.v.limits.stall)
         deadline = self.row.deadline_at
-        return self.rest(stalled if deadline is None else min(stalled, self.grace(deadline)))
+        return stalled if deadline is None else min(stalled, self.grace(deadline))
 
     def deliver(self) -> bool:
         row, ask = self.row, self.ask
@@ -192,7 +193,7 @@ class Transfers(Installs):
         if late:
             self.line(f"{ENDINGS[late].title} at {row.bytes_sent:,} of {self.v.image.size:,} bytes")
             return self.stop_transfer(late, "")
-        return self.rest_transfer()
+        return self.rest(self.due())
 
     def same_registration(self, ask: Asked | None) -> bool:
         """Does the transfer belong to the present registration? One that had not left when it began does."""
@@ -277,4 +278,4 @@ class Transfers(Installs):
         look = max(row.step_since, self.moved_at()) + quiet
         if self.hinted() or self.now >= look:
             return self.goto(Step.VERIFY)
-        return self.rest(look)
+        return self.rest(min(look, self.due()))

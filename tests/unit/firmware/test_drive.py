@@ -385,7 +385,7 @@ def not_back(target: Device, campaign: Campaign) -> FirmwareUpdate:
 @pytest.mark.parametrize("how", ["paused_at", "stopped_at"])
 def test_a_device_that_comes_back_waits_for_its_campaign(how: str) -> None:
     target, other = device(), device()
-    campaign = campaign_create(name="c", image=image(), by=None, selection={})
+    campaign = campaign_create(name="c", image=image(), by=None, selection={}, phases=[100])
     update = not_back(target, campaign)
     Campaign.objects.filter(pk=campaign.pk).update(**{how: timezone.now(), "stopped_reason": "so it was"})
     hub = Hub()
