@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Count, Q, QuerySet, TextField
+from django.db.models import Count, QuerySet, TextField
 from django.db.models.functions import Cast, Coalesce, Length
 
 from backend.accounts.models import User
 from backend.commands.models import ENDED, Command, CommandBatch, Kind, State
 from backend.commands.texts import CUT
 from backend.devices.models import Device
+from backend.devices.selectors import words_match
 
 # characters of JSON that one command contributes to a list, for its arguments and for its answer
 LONG_JSON = 65_536
@@ -64,14 +65,7 @@ def command_list(
     if "\0" in search:
         # no text in a database holds it, and PostgreSQL refuses to look
         return commands.none()
-    for word in search.split():
-        commands = commands.filter(
-            Q(device__endpoint__icontains=word)
-            | Q(path__icontains=word)
-            | Q(note__icontains=word)
-            | Q(reason__icontains=word)
-        )
-    return commands
+    return commands.filter(words_match(search, "device__endpoint", "path", "note", "reason"))
 
 
 def commands_short(*, commands: QuerySet[Command]) -> list[Command]:

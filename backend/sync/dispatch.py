@@ -11,8 +11,10 @@ import time
 from bisect import insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
+
+from django.utils import timezone
 
 from backend.commands.models import HARMLESS, Command, Kind, State
 from backend.commands.services.outcomes import Verdict, answered_by_server, lost, verdict, without_package
@@ -361,9 +363,9 @@ class Dispatcher:
         self._ready.add(line.key)
 
     def _expire(self) -> None:
-        for command_id, _ in self._retry(lambda: commands_expire(at=_utc_now())):
+        for command_id, _ in self._retry(lambda: commands_expire(at=timezone.now())):
             self._forget(command_id, ended=True)
-        late = _utc_now() - AWAY
+        late = timezone.now() - AWAY
         for flight in self._flights.values():
             unheard = flight.attempt > 0 or not self._connected
             if unheard and flight.command.expires_at <= late and not flight.busy:
@@ -404,7 +406,7 @@ class Dispatcher:
         """Writes what was decided and hands over every command whose turn it is."""
         if self._verdicts:
             verdicts, self._verdicts = self._verdicts, []
-            settled: list[Settled] = self._retry(lambda: commands_return(verdicts=verdicts, at=_utc_now()))
+            settled: list[Settled] = self._retry(lambda: commands_return(verdicts=verdicts, at=timezone.now()))
             for item in settled:
                 flight = self._flights.get(item.id)
                 if flight is not None and flight.command.kind in OBSERVING and item.state != State.QUEUED:
@@ -479,7 +481,7 @@ class Dispatcher:
 
     def _claim(self, ids: list[int]) -> None:
         journal = self._journal or ""
-        claimed: list[Command] = self._retry(lambda: commands_claim(ids=ids, journal=journal, at=_utc_now()))
+        claimed: list[Command] = self._retry(lambda: commands_claim(ids=ids, journal=journal, at=timezone.now()))
         for command in claimed:
             flight = self._fly(command)
             self._ready.discard((command.device_id, _package(command.kind)))
@@ -494,7 +496,7 @@ class Dispatcher:
         """A stock server: every command that waits ends, and says why."""
         if self._known:
             ids = list(self._known)
-            self._retry(lambda: commands_refuse(ids=ids, reason=STOCK, at=_utc_now()))
+            self._retry(lambda: commands_refuse(ids=ids, reason=STOCK, at=timezone.now()))
             for command_id in ids:
                 self._forget(command_id, ended=True)
         for key in list(self._ready):
@@ -561,10 +563,10 @@ class Dispatcher:
 
     def _not_there(self, flight: Flight) -> None:
         command = flight.command
-        forgotten = command.sent_at is not None and command.sent_at <= _utc_now() - REMEMBERED
+        forgotten = command.sent_at is not None and command.sent_at <= timezone.now() - REMEMBERED
         if command.journal != self._journal or flight.accepted or forgotten:
             self._decide(command.request_id, lost(kind=command.kind, repeat=False))
-        elif flight.cancelling or command.expires_at <= _utc_now():
+        elif flight.cancelling or command.expires_at <= timezone.now():
             # it never got there, and shall not any more
             self._decide(command.request_id, Verdict(State.QUEUED, delay=timedelta(), counted=False))
         else:
@@ -602,7 +604,3 @@ def _package(kind: str) -> bool:
 
 def _seconds(command: Command) -> float:
     return OVERDUE_SECONDS + seconds_of(command)
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)

@@ -11,10 +11,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
+from django.utils import timezone
 
 from backend.devices.models import Change, LeshanServer
 from backend.devices.services import (
@@ -204,7 +205,7 @@ class Runner:
         self._finish()
 
     def _start(self) -> None:
-        server_started(server=self._server, at=_utc_now())
+        server_started(server=self._server, at=timezone.now())
         self._last_id = LeshanServer.objects.values_list("last_event_id", flat=True).get(pk=self._server.pk)
         self._definitions.start()
         self._credentials.start()
@@ -219,7 +220,7 @@ class Runner:
         self._requests.stop(timeout=0.2)
         self._pool.stop(timeout=0.2)
         try:
-            server_stopped(server=self._server, at=_utc_now())
+            server_stopped(server=self._server, at=timezone.now())
         except (OperationalError, InterfaceError) as error:
             log.warning("the end could not be noted in the database: %s", error)
 
@@ -360,7 +361,7 @@ class Runner:
     def _writable(self) -> bool:
         """Does the database take a plain write?"""
         try:
-            server_heartbeat(server=self._server, at=_utc_now(), heard_at=None, head="", idle=False)
+            server_heartbeat(server=self._server, at=timezone.now(), heard_at=None, head="", idle=False)
         except (OperationalError, InterfaceError):
             return False
         return True
@@ -444,11 +445,11 @@ class Runner:
         self._health = message.health
         self._connected = True
         self._down_reason = ""
-        self._heard_at = _utc_now()
+        self._heard_at = timezone.now()
         head = "" if message.health is None else f"{message.health.journal}-{message.health.last}"
         self._head = head or self._head
         self._catch_up = "" if _reached(self._last_id, head) else head
-        self._retry(lambda: server_connected(server=self._server, at=_utc_now(), head=head))
+        self._retry(lambda: server_connected(server=self._server, at=timezone.now(), head=head))
         self._problems = {}
         kind = "" if message.health else " (a stock server: without journal, events may be missed)"
         log.info("connected to Leshan at %s%s", self._client.url, kind)
@@ -464,7 +465,7 @@ class Runner:
             log.warning("%s; trying again", reason)
         self._down_reason = reason
         # a silent stream was lost when it was last heard, not when that was noticed
-        at = self._heard_at if self._connected and self._heard_at else _utc_now()
+        at = self._heard_at if self._connected and self._heard_at else timezone.now()
         self._connected = False
         self._dispatcher.disconnected()
         self._updates.disconnected()
@@ -489,7 +490,7 @@ class Runner:
             log.error("%s", text)
         if self._connected:
             said = "; ".join(problem for problem in self._problems.values() if problem)
-            self._retry(lambda: server_problem(server=self._server, at=_utc_now(), text=said))
+            self._retry(lambda: server_problem(server=self._server, at=timezone.now(), text=said))
 
     # -- devices
 
@@ -503,7 +504,7 @@ class Runner:
             if known != plan.wanted:
                 device_id, wanted = record.device_id, plan.wanted
                 try:
-                    self._retry(lambda: observations_want(device_id=device_id, wanted=wanted, at=_utc_now()))  # noqa: B023 - called at once
+                    self._retry(lambda: observations_want(device_id=device_id, wanted=wanted, at=timezone.now()))  # noqa: B023 - called at once
                 except IntegrityError:
                     log.info("%s was deleted just now: nothing is wanted of it", record.endpoint)
                     continue
@@ -520,7 +521,7 @@ class Runner:
         idle = bool(head) and head == self._last_id and not self._batch
         self._retry(
             lambda: server_heartbeat(
-                server=self._server, at=_utc_now(), heard_at=self._heard_at, head=head if idle else "", idle=idle
+                server=self._server, at=timezone.now(), heard_at=self._heard_at, head=head if idle else "", idle=idle
             )
         )
 
@@ -578,7 +579,7 @@ class Runner:
         """Deletes old rows of the change feed, a few at a time."""
 
         def delete() -> None:
-            old = Change.objects.filter(at__lt=_utc_now() - CHANGES_KEPT).order_by("pk")
+            old = Change.objects.filter(at__lt=timezone.now() - CHANGES_KEPT).order_by("pk")
             ids = list(old.values_list("pk", flat=True)[:CHANGES_STEP])
             if ids:
                 Change.objects.filter(pk__gte=ids[0], pk__lte=ids[-1]).delete()
@@ -629,7 +630,3 @@ def _reached(last: str, head: str) -> bool:
     if goal is None or goal[1] == 0:
         return True
     return place is not None and place[0] == goal[0] and place[1] >= goal[1]
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)

@@ -8,8 +8,10 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
+
+from django.utils import timezone
 
 from backend.firmware.services.campaigns import campaigns_step
 from backend.firmware.services.drive import (
@@ -98,7 +100,7 @@ class Updates:
 
     def connected(self) -> None:
         """Leshan is there, perhaps another one: what it has is asked for anew."""
-        self._connected_since = _utc_now()
+        self._connected_since = timezone.now()
         self._packages.clear()
         self._grants.clear()
         self._refused.clear()
@@ -130,7 +132,7 @@ class Updates:
         back = {ids[endpoint] for endpoint in stored.registered if endpoint in ids}
         if back:
             self._devices |= back
-            at = _utc_now()
+            at = timezone.now()
             self._woken.update(self._guarded(lambda: updates_returned(device_ids=back, at=at)) or ())
         self._look()
 
@@ -188,10 +190,10 @@ class Updates:
             self._write_progress(now)
         if now >= self._campaigns_at:
             self._campaigns_at = now + CAMPAIGNS_SECONDS
-            at = _utc_now()
+            at = timezone.now()
             self._woken |= self._guarded(lambda: campaigns_step(at=at)) or set()
         if now >= self._due_at:
-            at = _utc_now()
+            at = timezone.now()
             due: list[int] = self._retry(lambda: updates_due(at=at, limit=STEP))
             # where there are more, at the next tick
             self._due_at = now + DUE_SECONDS if len(due) < STEP else now
@@ -218,7 +220,7 @@ class Updates:
             for item in self._progress.values()
         ]
         self._progress.clear()
-        at = _utc_now()
+        at = timezone.now()
         self._woken.update(self._guarded(lambda: progress_store(items=items, at=at)) or ())
 
     # -- deciding
@@ -256,7 +258,7 @@ class Updates:
         ids = [id_ for id_ in ids if id_ not in self._aside]
         if not ids:
             return []
-        at = _utc_now()
+        at = timezone.now()
         world = World(
             connected=self._connected_since is not None,
             connected_since=self._connected_since,
@@ -334,7 +336,3 @@ class Updates:
 def _grant_key(deed: Deed) -> str:
     """Of the device's next update, too: what an earlier one still wants to take back is not taken from that one."""
     return f"grant of {deed.sha256} to {deed.endpoint}"
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)

@@ -31,6 +31,7 @@ from backend.devices.selectors.profile import (
     wanted_list,
 )
 from backend.devices.selectors.resource import Names, ResourceView, device_contents, resource_list, time_of
+from backend.devices.selectors.words import words_match
 
 __all__ = [
     "DEVICE_ORDERS",
@@ -66,4 +67,5 @@ __all__ = [
     "status_counts",
     "time_of",
     "wanted_list",
+    "words_match",
 ]

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, F, OrderBy, Q, QuerySet
+from django.db.models import Count, F, OrderBy, QuerySet
 
 from backend.devices.models import Device, Observation, Registration, Status
+from backend.devices.selectors.words import words_match
 
 # what a list may be ordered by: its name outside → the field
 DEVICE_ORDERS = {
@@ -59,14 +60,8 @@ def device_list(
     Raises ValueError on an unknown status or order.
     """
     devices = Device.objects.select_related("profile", "registration")
-    for word in search.split():
-        devices = devices.filter(
-            Q(endpoint__icontains=word)
-            | Q(serial_number__icontains=word)
-            | Q(model__icontains=word)
-            | Q(manufacturer__icontains=word)
-            | Q(firmware_version__icontains=word)
-        )
+    fields = ("endpoint", "serial_number", "model", "manufacturer", "firmware_version")
+    devices = devices.filter(words_match(search, *fields))
     unknown = [one for one in status if one not in Status.values]
     if unknown:
         raise ValueError(f"there is no status {unknown[0]!r}: use one of {', '.join(Status.values)}")

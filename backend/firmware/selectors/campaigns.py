@@ -10,7 +10,7 @@ from django.db.models import Count, F, Max, Min, Q, QuerySet
 from django.utils import timezone
 
 from backend.devices.models import Device, Profile, Status
-from backend.devices.selectors import device_list
+from backend.devices.selectors import device_list, words_match
 from backend.firmware.endings import ENDINGS
 from backend.firmware.errors import FirmwareError
 from backend.firmware.models import (
@@ -359,10 +359,7 @@ def campaign_list(
     campaigns = Campaign.objects.select_related("image", "created_by").order_by("-id")
     if "\0" in search or len(search) > _LONGEST_SEARCH:
         return []
-    for word in search.split():
-        campaigns = campaigns.filter(
-            Q(name__icontains=word) | Q(image__file_name__icontains=word) | Q(image__version__icontains=word)
-        )
+    campaigns = campaigns.filter(words_match(search, "name", "image__file_name", "image__version"))
     if before is not None:
         campaigns = campaigns.filter(pk__lt=before)
     found = list(campaigns[:limit])

@@ -4,10 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from backend.commands.models import State
 from backend.devices.models import Device
+from backend.devices.selectors import words_match
 from backend.firmware import machine
 from backend.firmware.endings import ENDINGS, WAITING
 from backend.firmware.models import (
@@ -73,15 +74,8 @@ def update_list(
         updates = updates.filter(pk__lt=before)
     if "\0" in search or len(search) > _LONGEST_SEARCH:
         return updates.none()
-    for word in search.split():
-        updates = updates.filter(
-            Q(device__endpoint__icontains=word)
-            | Q(image__file_name__icontains=word)
-            | Q(image__version__icontains=word)
-            | Q(code__icontains=word)
-            | Q(reason__icontains=word)
-        )
-    return updates
+    fields = ("device__endpoint", "image__file_name", "image__version", "code", "reason")
+    return updates.filter(words_match(search, *fields))
 
 
 def update_get(*, id: int) -> FirmwareUpdate:

@@ -4,7 +4,7 @@ import logging
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 from django.conf import settings
 from django.db import transaction
@@ -79,84 +79,48 @@ def _instance(number: int | None) -> int | None:
     return number
 
 
-def image_check(
-    *,
-    file_name: str,
-    version: str = "",
-    manufacturer: str = "",
-    model: str = "",
-    profile: Profile | None = None,
-    object_instance: int | None = None,
-    note: str = "",
-) -> _Words:
+class ImageWords(TypedDict, total=False):
+    """What people say of an image when they upload it. `version` is for images that do not tell theirs."""
+
+    file_name: Required[str]
+    version: str
+    manufacturer: str
+    model: str
+    profile: Profile | None
+    object_instance: int | None
+    note: str
+
+
+def image_check(**said: Unpack[ImageWords]) -> _Words:
     """What is said of an image, before its bytes come. Raises FirmwareError."""
     return _Words(
-        file_name=_file_name(file_name),
-        version=_text(version, "version", 64),
-        manufacturer=_pattern(manufacturer, "pattern for the manufacturer"),
-        model=_pattern(model, "pattern for the model"),
-        profile=profile,
-        object_instance=_instance(object_instance),
-        note=_text(note, "note", 200),
+        file_name=_file_name(said["file_name"]),
+        version=_text(said.get("version", ""), "version", 64),
+        manufacturer=_pattern(said.get("manufacturer", ""), "pattern for the manufacturer"),
+        model=_pattern(said.get("model", ""), "pattern for the model"),
+        profile=said.get("profile"),
+        object_instance=_instance(said.get("object_instance")),
+        note=_text(said.get("note", ""), "note", 200),
     )
 
 
-def image_add(
-    *,
-    chunks: Iterable[bytes],
-    file_name: str,
-    by: User | None,
-    version: str = "",
-    manufacturer: str = "",
-    model: str = "",
-    profile: Profile | None = None,
-    object_instance: int | None = None,
-    note: str = "",
-) -> tuple[FirmwareImage, bool]:
+def image_add(*, chunks: Iterable[bytes], by: User | None, **said: Unpack[ImageWords]) -> tuple[FirmwareImage, bool]:
     """Stores an image while its bytes come in; whether it is new.
 
     A content that is here already is the image that is here, as it is; one that was deleted comes back with what is
-    said now. `version` is for images that do not tell theirs. Raises FirmwareError; then nothing is left behind.
+    said now. Raises FirmwareError; then nothing is left behind.
     """
-    words = image_check(
-        file_name=file_name,
-        version=version,
-        manufacturer=manufacturer,
-        model=model,
-        profile=profile,
-        object_instance=object_instance,
-        note=note,
-    )
+    words = image_check(**said)
     with incoming(limit_bytes()) as upload:
         for chunk in chunks:
             upload.write(chunk)
         return _store(upload, words, by)
 
 
-def image_store(
-    *,
-    upload: Incoming,
-    file_name: str,
-    by: User | None,
-    version: str = "",
-    manufacturer: str = "",
-    model: str = "",
-    profile: Profile | None = None,
-    object_instance: int | None = None,
-    note: str = "",
-) -> tuple[FirmwareImage, bool]:
+def image_store(*, upload: Incoming, by: User | None, **said: Unpack[ImageWords]) -> tuple[FirmwareImage, bool]:
     """As `image_add`, for bytes that an upload handler has written (backend.firmware.uploads)."""
     with upload:
-        words = image_check(
-            file_name=file_name,
-            version=version,
-            manufacturer=manufacturer,
-            model=model,
-            profile=profile,
-            object_instance=object_instance,
-            note=note,
-        )
-        return _store(upload, words, by)
+        return _store(upload, image_check(**said), by)
 
 
 def _keys() -> list[SigningKey]:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
@@ -187,11 +189,12 @@ def test_what_people_say_of_an_image_changes(operator: Client) -> None:
 
 
 def test_a_private_key_is_refused_and_not_sent_back(administrator: Client) -> None:
-    pem = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY-----\n"
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     said = administrator.post("/firmware/keys/", {"name": "mine", "pem": pem})
     assert said.status_code == 400
     assert "PRIVATE key" in said.text
-    assert "MIGHAgEAMBMGByqGSM49" not in said.text
+    assert pem.splitlines()[1] not in said.text
     assert 'value="mine"' in said.text
     assert not SigningKey.objects.exists()
 
