@@ -79,6 +79,8 @@ INSTALLED_APPS = [
     "backend.commands",
     "backend.firmware",
     "backend.telemetry",
+    "backend.logs",
+    "backend.alerts",
     "backend.pki",
     "backend.sync",
     "backend.api",

@@ -16,6 +16,8 @@ class Change(models.Model):
         STATUS = "status", "Status"
         COMMANDS = "commands", "Commands"
         FIRMWARE = "firmware", "Firmware"
+        LOGS = "logs", "Logs"
+        ALERTS = "alerts", "Alerts"
         SERVER = "server", "Server"
 
     # a plain number: the feed must not slow down deleting a device

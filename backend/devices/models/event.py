@@ -21,6 +21,8 @@ class DeviceEvent(models.Model):
         REFUSED = "refused", "Refused"
         OBSERVATION_LOST = "observation_lost", "Observation ended by the device"
         UNDECODED = "undecoded", "Message not understood"
+        DECODED = "decoded", "Message understood later"
+        CLOCK_SET = "clock_set", "Clock set"
 
     # null: a refused peer that is no device of ours
     device = models.ForeignKey(Device, on_delete=models.CASCADE, null=True, blank=True, related_name="events")

@@ -14,6 +14,17 @@ class Profile(models.Model):
     awake_seconds = models.PositiveIntegerField(null=True, blank=True)
     # observe all paths in one composite observation, where the device can (LwM2M Core 1.1, 6.4.4)
     composite = models.BooleanField(default=False)
+    # set the device's clock (/3/0/13) where it is wrong and can be written
+    set_clock = models.BooleanField(default=True)
+    # days that samples, rollups by minute, rollups by hour and day, and log lines are kept; null: for ever
+    samples_days = models.PositiveIntegerField(null=True, blank=True, default=90)
+    minutes_days = models.PositiveIntegerField(null=True, blank=True, default=365)
+    hours_days = models.PositiveIntegerField(null=True, blank=True, default=None)
+    logs_days = models.PositiveIntegerField(null=True, blank=True, default=30)
+    # log lines a minute that are kept of a device in the long run (a burst of ten minutes' worth may come at once),
+    # and MiB of text that its lines may take; null: as many as come
+    logs_per_minute = models.PositiveIntegerField(null=True, blank=True, default=600)
+    logs_mib = models.PositiveIntegerField(null=True, blank=True, default=64)
 
     class Meta:
         """One default profile at most."""

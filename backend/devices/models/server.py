@@ -110,11 +110,19 @@ class RawEvent(models.Model):
     size = models.PositiveBigIntegerField()
     error = models.TextField()
     received_at = models.DateTimeField(db_index=True)
+    # when it was understood after all, such as after its object definition was added
+    decoded_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         """An event with an id is kept once."""
 
         ordering = ["-received_at", "-id"]
+        indexes = [
+            models.Index(
+                fields=["id"], condition=Q(name="UNDECODED", decoded_at__isnull=True), name="devices_rawevent_undecoded"
+            ),
+            models.Index(fields=["device", "-received_at"], name="devices_rawevent_device"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["server", "event_id"], condition=~Q(event_id=""), name="devices_rawevent_once"
