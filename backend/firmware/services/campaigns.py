@@ -324,9 +324,11 @@ def campaign_resume(*, campaign_id: int, by: User | None) -> Campaign:
     with transaction.atomic():
         campaign = _locked(campaign_id)
         _not_over(campaign)
+        now = timezone.now()
+        # its page may say that it has stopped before `sync` has come to note it
+        _stop_if_due(campaign, now)
         if campaign.paused_at is None and campaign.stopped_at is None:
             raise FirmwareError("the campaign is not paused: nothing was changed.")
-        now = timezone.now()
         if campaign.stopped_at is not None:
             campaign.resumed_at = now
         campaign.paused_at = campaign.stopped_at = None
@@ -395,6 +397,8 @@ def campaign_retry_failed(*, campaign_id: int, by: User | None) -> int:
         if refused:
             raise FirmwareError(refused)
         now = timezone.now()
+        # retried failures count no longer: without this, a stop that is due would never be
+        _stop_if_due(campaign, now)
         # in two plain queries: planners mistake what comes of an anti-join of thousands of rows that are new
         failed = FirmwareUpdate.objects.filter(campaign=campaign, state=UpdateState.FAILED, retried_at__isnull=True)
         device_of = dict(failed.order_by().values_list("pk", "device_id"))
@@ -502,18 +506,26 @@ def campaigns_step(*, at: datetime) -> set[int]:
     return admitted
 
 
+def _stop_if_due(campaign: Campaign, at: datetime) -> bool:
+    """Stops the campaign, which is held, where too many have failed; whether it did."""
+    decision = decide(rollout_of(campaign=campaign), campaigns_counted(campaigns=[campaign])[campaign.pk].phases, at)
+    if not decision.stop or campaign.stopped_at is not None:
+        return False
+    campaign.stopped_at, campaign.stopped_reason = at, decision.stop
+    campaign.save(update_fields=["stopped_at", "stopped_reason"])
+    _hold_back(campaign)
+    _tell()
+    return True
+
+
 def _go_on(campaign_id: int, at: datetime) -> set[int]:
     """Decides once more, with the campaign held, and does it."""
     with transaction.atomic():
         campaign = _locked(campaign_id)
+        if _stop_if_due(campaign, at):
+            return set()
         counted = campaigns_counted(campaigns=[campaign])[campaign_id]
         decision = decide(rollout_of(campaign=campaign), counted.phases, at)
-        if decision.stop:
-            campaign.stopped_at, campaign.stopped_reason = at, decision.stop
-            campaign.save(update_fields=["stopped_at", "stopped_reason"])
-            _hold_back(campaign)
-            _tell()
-            return set()
         if decision.phase != campaign.phase:
             _phase_set(campaign, decision.phase, at)
             _tell()

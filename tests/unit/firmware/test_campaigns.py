@@ -352,6 +352,23 @@ def test_resumed_without_a_retry_the_failures_are_seen() -> None:
     assert campaign_status(campaign=fresh(made)).counts[UpdateState.FAILED] == 2
 
 
+@pytest.mark.parametrize("retried_first", [False, True])
+def test_a_stop_that_nobody_has_noted_yet_can_be_lifted(retried_first: bool) -> None:
+    """The page tells of it at once; `sync` notes it at its next step."""
+    devices(20)
+    made = campaign(phases=[10, 100])
+    fail(step())
+    assert status(made) == RolloutStatus.STOPPED
+    assert fresh(made).stopped_at is None
+    if retried_first:
+        assert campaign_retry_failed(campaign_id=made.pk, by=None) == 2
+        step()
+        assert status(made) == RolloutStatus.STOPPED
+    campaign_resume(campaign_id=made.pk, by=None)
+    assert status(made) == RolloutStatus.RUNNING
+    assert step()
+
+
 def test_devices_that_are_away_hold_no_place() -> None:
     Device.objects.bulk_create(
         [Device(endpoint=f"{state.value}-{one}", status=state) for state in Status for one in range(3)]
