@@ -215,6 +215,14 @@ class ProfileBody(Body):
     awake_seconds: int | None = None
     composite: bool = False
     observations: list[WishBody] = []
+    # of these, what is left out of a change stays as it is
+    set_clock: bool = Field(default=True, description="set a device's clock where it is wrong and can be written")
+    samples_days: int | None = Field(default=90, description="null: for ever")
+    minutes_days: int | None = 365
+    hours_days: int | None = Field(default=None, description="rollups by hour and day")
+    logs_days: int | None = 30
+    logs_per_minute: int | None = Field(default=600, description="log lines that are kept of a device in the long run")
+    logs_mib: int | None = 64
 
 
 class Profile(Schema):
@@ -227,6 +235,13 @@ class Profile(Schema):
     composite: bool
     observations: list[ProfileWish]
     devices: int
+    set_clock: bool
+    samples_days: int | None
+    minutes_days: int | None
+    hours_days: int | None
+    logs_days: int | None
+    logs_per_minute: int | None
+    logs_mib: int | None
 
 
 class Profiles(Schema):

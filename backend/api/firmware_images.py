@@ -1,13 +1,10 @@
 """Firmware images, and the keys that they may be signed with."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any
 
-from django.core.handlers.asgi import ASGIRequest
-from django.http import Http404, HttpRequest, StreamingHttpResponse
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils.http import content_disposition_header
 from ninja import Status
 from ninja.errors import HttpError, ValidationError
 from ninja.params.functions import Body, Query
@@ -19,6 +16,7 @@ from backend.api import schemas as common
 from backend.api.auth import SessionWithRole, administrator, operator
 from backend.api.base import ERRORS, api, person
 from backend.api.parameters import LIMIT, strict
+from backend.config.streaming import download
 from backend.devices.models import Profile
 from backend.devices.selectors import profile_by_name
 from backend.firmware.errors import FirmwareError, InUseError, NoRoomError, TooLargeError
@@ -229,12 +227,6 @@ def image_remove(request: HttpRequest, image_id: int) -> dict[str, Any]:
     return {"items": [_shape(one) for one in image_list()]}
 
 
-async def _in_threads(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Django takes a whole synchronous iterator into memory before it sends the first byte over ASGI."""
-    while chunk := await asyncio.to_thread(next, chunks, b""):
-        yield chunk
-
-
 @api.get("/firmware/images/{int:image_id}/file", summary="A firmware image's bytes", tags=["firmware"])
 @strict()
 def image_file(request: HttpRequest, image_id: int) -> HttpResponseBase:
@@ -243,15 +235,9 @@ def image_file(request: HttpRequest, image_id: int) -> HttpResponseBase:
     path = image_path(found.sha256)
     if found.deleted_at is not None or not path.is_file():
         raise Http404(f"The file of the image {found} was deleted: upload it again.")
-    chunks = chunks_of(path)
-    answer = StreamingHttpResponse(
-        _in_threads(chunks) if isinstance(request, ASGIRequest) else chunks, content_type=OCTETS
-    )
+    answer = download(request, chunks_of(path), content_type=OCTETS, file_name=found.file_name)
     answer.headers["Content-Length"] = str(found.size)
     answer.headers["ETag"] = f'"{found.sha256}"'
-    # compressing it would cost time and gain little
-    answer.headers["Content-Encoding"] = "identity"
-    answer.headers["Content-Disposition"] = content_disposition_header(True, found.file_name) or "attachment"
     return answer
 
 

@@ -26,6 +26,7 @@ from backend.devices.selectors import (
 )
 from backend.devices.services import (
     ProfileError,
+    ProfileKeeping,
     Rule,
     WantedPath,
     device_observation_clear,
@@ -118,6 +119,7 @@ def _profile_shape(profile: Profile) -> dict[str, Any]:
         "is_default": profile.is_default,
         "awake_seconds": profile.awake_seconds,
         "composite": profile.composite,
+        **{name: getattr(profile, name) for name in ProfileKeeping.__annotations__},
         "observations": [_wish(one) for one in profile.observations.all()],
         "devices": profile.device_count,  # type: ignore[attr-defined]
     }
@@ -144,6 +146,8 @@ def _fields(body: schemas.ProfileBody) -> dict[str, Any]:
         "awake_seconds": body.awake_seconds,
         "composite": body.composite,
         "observations": [WantedPath(path=one.path, attributes=one.attributes) for one in body.observations],
+        # a caller that knows nothing of these must not shorten what is kept
+        **{name: getattr(body, name) for name in ProfileKeeping.__annotations__ if name in body.model_fields_set},
     }
 
 

@@ -348,6 +348,21 @@ class LeshanClient:
 
     # -- devices' awake windows and models
 
+    def write(self, endpoint: str, path: str, node: Mapping[str, Any], *, timeout: float = 5.0) -> None:
+        """Writes a resource; `node` as in the contract's "Nodes"."""
+        self._device("PUT", endpoint, path, timeout=timeout, body=orjson.dumps(node))
+
+    def decode(self, endpoint: str, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Decodes a message that was kept raw, with the models of now (own server only).
+
+        Raises BadRequestError where it still cannot be understood.
+        """
+        path = f"{self._client(endpoint)}/decode"
+        answer = self._answer("POST", path, self._send("POST", path, body=orjson.dumps(message), timeout=30.0))
+        if not isinstance(answer, dict):
+            raise UnexpectedAnswerError(f"{path}: not an object")
+        return answer
+
     def awake_set(self, endpoint: str, seconds: int) -> None:
         """Sets how long the device is taken to be awake after its last message (own server only)."""
         self._send("PUT", f"{self._client(endpoint)}/awake", body=orjson.dumps({"seconds": seconds}))
@@ -364,12 +379,15 @@ class LeshanClient:
     def _client(self, endpoint: str) -> str:
         return f"/api/clients/{segment(endpoint)}"
 
-    def _device(self, method: str, endpoint: str, path: str, *, timeout: float, **parameters: str) -> Content:
+    def _device(
+        self, method: str, endpoint: str, path: str, *, timeout: float, body: bytes | None = None, **parameters: str
+    ) -> Content:
         answer = self._json(
             method,
             self._client(endpoint) + path,
             params={"timeout": f"{timeout:g}", **parameters},
             timeout=timeout + MARGIN_SECONDS,
+            body=body,
         )
         if not isinstance(answer, dict) or not isinstance(answer.get("success"), bool):
             raise UnexpectedAnswerError(f"{path}: the answer has no 'success'")
@@ -379,8 +397,19 @@ class LeshanClient:
         content = answer.get("content")
         return Content(status=status, node=content if isinstance(content, dict) else None)
 
-    def _json(self, method: str, path: str, *, params: Mapping[str, str] | None = None, timeout: float = 10.0) -> Any:
-        response = self._send(method, path, params=params, timeout=timeout)
+    def _json(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        timeout: float = 10.0,
+        body: bytes | None = None,
+    ) -> Any:
+        return self._answer(method, path, self._send(method, path, params=params, timeout=timeout, body=body))
+
+    @staticmethod
+    def _answer(method: str, path: str, response: requests.Response) -> Any:
         try:
             return orjson.loads(response.content)
         except orjson.JSONDecodeError:

@@ -363,7 +363,16 @@ def _values(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Values:
     at = at * 1000 if type(at) is int and 0 <= at < _LATEST else _time(body)
     if type(endpoint) is not str or not 0 < len(endpoint) <= 255:
         endpoint = _endpoint(body)
+    guessed = body.get("guessed")
+    if guessed:
+        return Values(id_, name, data, at, endpoint, readings, problems, frozenset(map(str, guessed)))
     return Values(id_, name, data, at, endpoint, readings, problems)
+
+
+def decoded_readings(body: dict[str, Any]) -> list[Reading]:
+    """The readings of an answer of `POST /api/clients/{ep}/decode`. Raises ValueError, KeyError or TypeError."""
+    values = _values("", "SEND", b"", body)
+    return [reading for reading in values.readings if reading[0] not in values.guessed]
 
 
 def _request_response(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Event:

@@ -55,6 +55,8 @@ class Values(Event):
     endpoint: str
     readings: list[Reading]
     problems: list[str]
+    # paths whose type nobody knows: their values are shown as they came, but are no samples
+    guessed: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -207,9 +209,23 @@ class Clients:
     asked: float
 
 
+@dataclass(slots=True)
+class Redecoded:
+    """What was kept raw can be read now, such as after its object definition was added.
+
+    `whole`: nothing of it is left that cannot. `received`: when it came, microseconds since 1970.
+    """
+
+    raw_id: int
+    endpoint: str
+    readings: list[Reading]
+    received: int
+    whole: bool
+
+
 Item = Event | Poisoned | Idle
-Answer = ReadDone | ObserveFailed | AttributesDone | Clients
-Storable = Event | Poisoned | Idle | ReadDone | ObserveFailed | AttributesDone | Clients
+Answer = ReadDone | ObserveFailed | AttributesDone | Clients | Redecoded
+Storable = Event | Poisoned | Idle | ReadDone | ObserveFailed | AttributesDone | Clients | Redecoded
 
 
 @dataclass(slots=True)

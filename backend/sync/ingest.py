@@ -6,7 +6,7 @@ cannot be stored is found by halving the batch and kept raw with its error, the 
 
 import logging
 import time as clock
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -38,6 +38,8 @@ from backend.devices.services import (
     status_next,
 )
 from backend.devices.services.registrations import FIELDS as REGISTRATION_FIELDS
+
+from backend.logs.services import Incoming, messages_store
 from backend.lwm2m.paths import resource_ids
 from backend.lwm2m.registrations import RegistrationInfo
 from backend.lwm2m.times import datetime_of_us, us_of_datetime
@@ -58,6 +60,7 @@ from backend.sync.events import (
     Presence,
     ReadDone,
     Reading,
+    Redecoded,
     Refused,
     Registered,
     Responded,
@@ -70,6 +73,7 @@ from backend.sync.events import (
 from backend.telemetry.services import SeriesKey, series_ensure
 from backend.telemetry.storage import (
     ChangeRow,
+    Marks,
     ResourceRow,
     SampleBuffer,
     changes_insert,
@@ -80,15 +84,20 @@ from backend.telemetry.storage import (
 
 log = logging.getLogger(__name__)
 
-# raw bytes kept of an event that could not be stored
-KEEP_LIMIT = 1024 * 1024
+# raw bytes kept of an event that could not be stored: a Send of 1 MiB is twice that in hex
+KEEP_LIMIT = 4 * 1024 * 1024
 # object 3 resources that are copied to the device, for fast lists
 IDENTITY = {"/3/0/0": "manufacturer", "/3/0/1": "model", "/3/0/2": "serial_number", "/3/0/3": "firmware_version"}
 
 FIRMWARE = "/5/"
+CLOCK = "/3/0/13"
+# LogData of the Event Log object (docs/device-logs.md): log messages, no samples
+LOG_OBJECT, LOG_RESOURCE = "/20/", "/4014"
 
 # items that tell something of a device that is there already
-_OF_DEVICES = Presence | ObservationLost | Undecoded | Responded | ReadDone | ObserveFailed | AttributesDone | Refused
+_OF_DEVICES = (
+    Presence | ObservationLost | Undecoded | Responded | ReadDone | ObserveFailed | AttributesDone | Refused | Redecoded
+)
 
 # (age, reading, receive time) of the newest value of a path within a batch
 _Current = tuple[int, Reading, int]
@@ -127,6 +136,10 @@ class Stored:
     identified: set[int] = field(default_factory=set)
     # ids of devices that said something of their firmware update (object 5)
     firmware: set[int] = field(default_factory=set)
+    # ids of devices of which there are new values, or whose status has changed
+    told: set[int] = field(default_factory=set)
+    # endpoint → seconds that its clock is ahead of ours, where it said the time
+    clocks: dict[str, float] = field(default_factory=dict)
     # endpoint → id of the devices in `registered` and `ended`
     device_ids: dict[str, int] = field(default_factory=dict)
 
@@ -148,6 +161,8 @@ class Stored:
         self.answers.add(other.answers)
         self.identified |= other.identified
         self.firmware |= other.firmware
+        self.told |= other.told
+        self.clocks |= other.clocks
         self.device_ids |= other.device_ids
 
 
@@ -177,6 +192,7 @@ class Ingest:
         """`server_id`: the LeshanServer row whose stream this is."""
         self._server_id = server_id
         self._series: _SeriesIds = {}
+        self._marks = Marks()
         # time.monotonic() of the last news about an endpoint's registration; guards against old snapshots
         self._heard: dict[str, float] = {}
 
@@ -228,19 +244,34 @@ class Ingest:
         log.error("an event could not be stored and is kept raw: %s %s: %s", name, event_id, error)
         return Poisoned(event_id, name, data, size, error)
 
+    def rolled_up(self, hours: Collection[tuple[int, int]]) -> None:
+        """These (series id, hour) are in the rollups: their marks are no longer in the database."""
+        self._marks.forget(hours)
+
     def _forget(self) -> None:
         self._series.clear()
+        self._marks.clear()
 
     def _store(self, items: Sequence[Storable], received: int) -> Stored:
-        with transaction.atomic():
-            return _Batch(self._server_id, self._series, self._heard, received).run(items)
+        try:
+            with transaction.atomic():
+                batch = _Batch(self._server_id, self._series, self._heard, received, self._marks)
+                stored = batch.run(items)
+        except BaseException:
+            self._marks.rolled_back()
+            raise
+        self._marks.committed()
+        return stored
 
 
 class _Batch:
     """The work of one transaction."""
 
-    def __init__(self, server_id: int, series: _SeriesIds, heard: dict[str, float], received: int) -> None:
+    def __init__(
+        self, server_id: int, series: _SeriesIds, heard: dict[str, float], received: int, marks: Marks
+    ) -> None:
         self._server_id = server_id
+        self._marks = marks
         self._series = series
         self._heard = heard
         self._received = received
@@ -252,6 +283,7 @@ class _Batch:
         self._raw: list[RawEvent] = []
         self._gaps: list[StreamGap] = []
         self._samples = SampleBuffer()
+        self._log_messages: list[Incoming] = []
         self._answers = Answers([], self._now)
         # ids of devices of whose commands there is news
         self._commanded: set[int] = set()
@@ -378,6 +410,8 @@ class _Batch:
         elif isinstance(item, Clients):
             self._clients(item)
             return
+        elif isinstance(item, Redecoded):
+            self._redecoded(item)
         elif isinstance(item, Poisoned):
             self._result.events += 1
             self._keep(item.id, item.name, item.data, item.size, item.error)
@@ -432,8 +466,15 @@ class _Batch:
         work.new_values = True
         current, ids = work.current, work.series
         plain, timed = self._samples.plain, self._samples.timed
+        guessed = item.guessed
         for reading in readings:
             path, _, number, text, own = reading
+            if text is not None and (path in guessed or path.endswith(LOG_RESOURCE)):
+                if not self._log(work, reading, at):
+                    self._show(work, reading, at)
+                    if path not in guessed:
+                        self._sample(work, path, at, number, text, own)
+                continue
             age = at if own is None or own > at else own
             newest = current.get(path)
             if newest is None or newest[0] <= age:
@@ -449,6 +490,49 @@ class _Batch:
                     timed += (series_id, own, number, (at - own) // 1000)
             else:
                 self._sample(work, path, at, number, text, own)
+
+    def _log(self, work: _Work, reading: Reading, at: int) -> bool:
+        """Takes a log message out of the values; false where it is none."""
+        path, type_, _, text, own = reading
+        if type_ != "OPAQUE" or not path.startswith(LOG_OBJECT) or path.count("/") != 3 or text is None:
+            return False
+        if not path.endswith(LOG_RESOURCE):
+            return False
+        if text:
+            self._log_messages.append(Incoming(work.device.pk, bytes.fromhex(text), at, own))
+        return True
+
+    @staticmethod
+    def _show(work: _Work, reading: Reading, at: int) -> None:
+        """Makes it the current value, where there is no newer one in the batch."""
+        own = reading[4]
+        age = at if own is None or own > at else own
+        newest = work.current.get(reading[0])
+        if newest is None or newest[0] <= age:
+            work.current[reading[0]] = (age, reading, at)
+
+    def _redecoded(self, item: Redecoded) -> None:
+        """A message that was kept raw: its values land at their time, as if they had been understood at once."""
+        work = self._works.get(item.endpoint)
+        raw = RawEvent.objects.filter(pk=item.raw_id, decoded_at=None)
+        if work is None or not raw.exists():
+            return
+        if item.whole:
+            raw.update(decoded_at=self._now)
+        at = item.received
+        for reading in item.readings:
+            if self._log(work, reading, at):
+                continue
+            path, _, number, text, own = reading
+            self._show(work, reading, at)
+            self._sample(work, path, at, number, text, own)
+        work.new_values = work.new_values or bool(item.readings)
+        work.status_changed = True
+        self._result.values += len(item.readings)
+        if item.whole or item.readings:
+            text = texts.decoded(len(item.readings), whole=item.whole)
+            detail = {"message": item.raw_id, "values": len(item.readings)}
+            self._note(DeviceEvent.Kind.DECODED, self._received, text, detail, work.device)
 
     def _sample(self, work: _Work, path: str, at: int, number: float | None, text: str | None, own: int | None) -> None:
         """Puts a sample where its series is known, else aside until all new series are made in one go."""
@@ -481,6 +565,8 @@ class _Batch:
             known = dict(stored.values_list("path", "value"))
         for reading in readings:
             path, type_, number, text, _ = reading
+            if self._log(work, reading, item.received):
+                continue
             before = work.current.get(path)
             old = known.get(path) if before is None else canonical_text(*before[1][1:4])
             if item.sampled and old != canonical_text(type_, number, text):
@@ -515,6 +601,8 @@ class _Batch:
         sampled = taken is not None and self._answers.sampled(taken[0])
         for reading in readings:
             path, type_, number, text, _ = reading
+            if self._log(work, reading, at):
+                continue
             before = work.current.get(path)
             if sampled and type_ != "OPAQUE":
                 self._sample(work, path, at, number, text, None)
@@ -823,6 +911,11 @@ class _Batch:
                 changes.append((device.pk, Change.Kind.VALUES))
             if work.status_changed:
                 changes.append((device.pk, Change.Kind.STATUS))
+            if work.new_values or work.status_changed:
+                self._result.told.add(device.pk)
+        if self._log_messages:
+            kept = messages_store(self._log_messages, at=self._now)
+            changes += [(device_id, Change.Kind.LOGS) for device_id in sorted(kept.devices)]
         contacts_update(contacts)
         Registration.objects.bulk_create(
             registrations, update_conflicts=True, unique_fields=["device"], update_fields=REGISTRATION_FIELDS
@@ -843,7 +936,7 @@ class _Batch:
                 self._series.setdefault(device_id, {})[path] = pk
             for (device_id, path), time, number, text, delay in self._unplaced:
                 self._samples.add(self._series[device_id][path], time, number, text, delay)
-        samples_insert(self._samples)
+        samples_insert(self._samples, self._marks)
         resources: list[ResourceRow] = []
         for work in self._works.values():
             for path, (_, (_, type_, number, text, own), received) in work.current.items():
@@ -854,6 +947,8 @@ class _Batch:
                 )
                 if path.startswith(FIRMWARE):
                     self._result.firmware.add(work.device.pk)
+                elif path == CLOCK and type_ == "TIME" and own is None and number is not None:
+                    self._result.clocks[work.device.endpoint] = number / 1000 - received / 1_000_000
                 column = IDENTITY.get(path)
                 if column is not None and getattr(work.device, column) != value[:255]:
                     work.identity[column] = value[:255]

@@ -15,6 +15,7 @@ from backend.devices.models import (
     Profile,
     ProfileObservation,
     ProfileRule,
+    RawEvent,
     Registration,
     Resource,
     Status,
@@ -198,6 +199,27 @@ def objectspecs_known() -> set[tuple[int, str]]:
 def objectspecs_doubted() -> set[int]:
     """The objects of which a definition is doubted."""
     return set(ObjectSpec.objects.filter(fetched_at=DOUBTED).values_list("object_id", flat=True))
+
+
+def clocks_to_set(*, endpoints: Sequence[str]) -> dict[str, bool]:
+    """Those of these devices whose profile wants their clock set, and whether they use queue mode."""
+    rows = Registration.objects.filter(ended_at=None, device__endpoint__in=endpoints, device__profile__set_clock=True)
+    return dict(rows.values_list("device__endpoint", "queue_mode"))
+
+
+def messages_undecoded(*, server_id: int, after: int, limit: int, limit_bytes: int) -> list[tuple[int, str, bytes]]:
+    """(id, endpoint, event as JSON) of messages that could not be understood, by id, up to so many or so long."""
+    rows = RawEvent.objects.filter(
+        name="UNDECODED", decoded_at=None, server_id=server_id, device__isnull=False, pk__gt=after
+    ).order_by("pk")
+    found: list[tuple[int, str, bytes]] = []
+    size = 0
+    for pk, endpoint, data in rows.values_list("pk", "device__endpoint", "data")[:limit].iterator(chunk_size=20):
+        found.append((pk, endpoint, bytes(data)))
+        size += len(data)
+        if size > limit_bytes:
+            break
+    return found
 
 
 class DeviceRecord:

@@ -17,6 +17,15 @@ from typing import Any, TypeVar
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
+try:  # TEMPORARY
+    from backend.alerts.delivery import Deliverer
+except ImportError:
+
+    class Deliverer:
+        def start(self): ...
+        def stop(self, timeout): ...
+
+
 from backend.devices.models import Change, LeshanServer
 from backend.devices.services import (
     DEFAULT_AWAKE_SECONDS,
@@ -34,6 +43,7 @@ from backend.lwm2m.objects import object_versions
 from backend.lwm2m.times import datetime_of_us
 from backend.sync import queries
 from backend.sync.client import Health, LeshanClient
+from backend.sync.clocks import TOLERANCE_SECONDS, Clocks
 from backend.sync.decoder import Decoder, responded
 from backend.sync.desired import Credentials, Definitions, OwnWishes
 from backend.sync.dispatch import Dispatcher
@@ -47,6 +57,7 @@ from backend.sync.events import (
     Presence,
     Progressed,
     ReadDone,
+    Redecoded,
     Registered,
     Responded,
     Storable,
@@ -58,11 +69,15 @@ from backend.sync.jobs import device_job
 from backend.sync.lock import Lock
 from backend.sync.plan import device_plan, retry_delay
 from backend.sync.reader import Chunk, Connected, Disconnected, Message, Reader, Resume
+from backend.sync.redecode import Redecoding
 from backend.sync.requests import Handed, Requests
 from backend.sync.updates import Updates
+from backend.sync.upkeep import Upkeep
 from backend.sync.work import (
     ClientsFailed,
+    ClockDone,
     CredentialsDone,
+    DecodingDone,
     DefinitionsDone,
     FetchClients,
     Freed,
@@ -90,6 +105,7 @@ HEARTBEAT_SECONDS = 1.0
 DISPATCH_SECONDS = 0.05
 INTENTIONS_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 2.0
+UPKEEP_SECONDS = 0.15
 CHANGES_KEPT = timedelta(minutes=5)
 CHANGES_STEP = 2000
 # a lost observation is tried again after this long, doubling
@@ -159,6 +175,10 @@ class Runner:
         # endpoint → paths that were written, to be read when the device has nothing else to do
         self._written: dict[str, set[str]] = {}
         self._ingest = Ingest(server.pk)
+        self._clocks = Clocks(retry=self._retry, submit=self._submit)
+        self._redecoding = Redecoding(retry=self._retry, submit=self._submit, server_id=server.pk)
+        self._upkeep = Upkeep(retry=self._retry, rolled_up=self._ingest.rolled_up)
+        self._deliverer = Deliverer()
         self._decoder = Decoder()
         self._number = 0
         self._health: Health | None = None
@@ -195,6 +215,7 @@ class Runner:
         tune_database()
         try:
             self._retry(self._start)
+            self._deliverer.start()
             self._reader.start()
             self._loop()
         except StoppedError:
@@ -202,6 +223,7 @@ class Runner:
             return
         finally:
             self._stopping.set()
+            self._deliverer.stop(timeout=0.2)
         self._finish()
 
     def _start(self) -> None:
@@ -230,6 +252,7 @@ class Runner:
             (0.0, DISPATCH_SECONDS, self._dispatch),
             (0.0, INTENTIONS_SECONDS, self._look_for_intentions),
             (0.0, HOUSEKEEPING_SECONDS, self._tidy_up),
+            (0.0, UPKEEP_SECONDS, self._upkeep.tick),
         ]
         while not self._stopping.is_set():
             due = min(tick[0] for tick in ticks)
@@ -261,7 +284,7 @@ class Runner:
         elif isinstance(message, Freed):
             self._dispatcher.freed(message.endpoint)
             self._dispatcher.pump()
-        elif isinstance(message, ReadDone | ObserveFailed | AttributesDone | Clients):
+        elif isinstance(message, ReadDone | ObserveFailed | AttributesDone | Clients | Redecoded):
             if isinstance(message, Clients):
                 self._say_problem("registrations", "")
             self._answer(message)
@@ -279,6 +302,12 @@ class Runner:
             self._definitions.fetched(message)
         elif isinstance(message, DefinitionsDone):
             self._definitions.pushed(message)
+            if message.changed:
+                self._redecoding.start()
+        elif isinstance(message, DecodingDone):
+            self._redecoding.done(message)
+        elif isinstance(message, ClockDone):
+            self._clocks.done(message)
         elif isinstance(message, PackageDone | GrantDone | PackagesListed):
             self._updates.handle(message)
         elif isinstance(message, CredentialsDone):
@@ -398,6 +427,12 @@ class Runner:
         for endpoint, paths in answers.written.items():
             self._written.setdefault(endpoint, set()).update(paths)
         self._updates.stored(stored)
+        self._upkeep.told(stored.told)
+        self._clocks.registered(stored.registered)
+        if stored.clocks and self._connected:
+            self._clocks.wrong(
+                {endpoint: ahead for endpoint, ahead in stored.clocks.items() if abs(ahead) > TOLERANCE_SECONDS}
+            )
         now = time.monotonic()
         for endpoint in stored.lost:
             count = self._lost.get(endpoint, (0.0, 0))[1] + 1

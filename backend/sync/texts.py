@@ -54,6 +54,12 @@ def undecoded(item: Undecoded) -> str:
     return f"A message{where} was not understood ({item.format or 'unknown format'}, {size} bytes): {item.error}"
 
 
+def decoded(count: int, *, whole: bool) -> str:
+    """A message that was kept raw and can be read now."""
+    what = "A message that was kept as it came is understood now" if whole else "A part of a message is understood now"
+    return f"{what}: {count} {'value' if count == 1 else 'values'}"
+
+
 def refused(item: Refused) -> str:
     """A refused connection or registration."""
     detail = item.detail

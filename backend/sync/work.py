@@ -19,7 +19,7 @@ from backend.commands.services.outcomes import refusal
 from backend.devices.services import ObservationMark
 from backend.sync.client import CredentialJson, LeshanClient
 from backend.sync.decoder import content_readings, readings_of
-from backend.sync.events import AttributesDone, Clients, ObserveFailed, ReadDone, Reading
+from backend.sync.events import AttributesDone, Clients, ObserveFailed, ReadDone, Reading, Redecoded
 from backend.sync.exceptions import (
     BadRequestError,
     DeviceError,
@@ -118,9 +118,27 @@ class PackagesListed:
     hashes: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class ClockDone:
+    """The device's clock was set, or (`error`) the device does not take it."""
+
+    endpoint: str
+    # how far it was ahead, in seconds
+    ahead: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodingDone:
+    """All messages of a batch were tried once more; `error`: Leshan was away, the rest was not."""
+
+    error: str = ""
+
+
 Outcome = (
     ReadDone | ObserveFailed | AttributesDone | Clients | ClientsFailed | SpecsDone | CredentialsDone
     | DefinitionsDone | Freed | PackageDone | GrantDone | PackagesListed
+    | ClockDone | Redecoded | DecodingDone
 )  # fmt: skip
 
 

@@ -36,6 +36,17 @@ def _small(label: str, *, title: str = "", placeholder: str = "", numeric: bool 
     return forms.CharField(label=label, required=False, max_length=255, widget=forms.TextInput(attrs=attributes))
 
 
+def _limit(label: str, help_text: str) -> forms.IntegerField:
+    """A number, or nothing for no limit."""
+    return forms.IntegerField(
+        label=label,
+        required=False,
+        min_value=1,
+        help_text=help_text,
+        widget=forms.NumberInput(attrs={"placeholder": "no limit", "autocomplete": "off"}),
+    )
+
+
 class AttributesForm(forms.Form):
     """Notification attributes, each as it was typed; "" is not set."""
 
@@ -84,6 +95,22 @@ class ProfileForm(forms.Form):
         label="One composite observation for single resources, where the device can", required=False
     )
     is_default = forms.BooleanField(label="Default: for devices that no rule gives another profile", required=False)
+    set_clock = forms.BooleanField(
+        label="Set a device's clock (/3/0/13) where it is wrong and can be written", required=False
+    )
+    samples_days = _limit("Samples (days)", "Every value as it came.")
+    minutes_days = _limit("By minute (days)", "Smallest, largest and mean of each minute.")
+    hours_days = _limit("By hour and day (days)", "What charts of a year are drawn from.")
+    logs_days = _limit("Log lines (days)", "")
+    logs_per_minute = _limit("Log lines a minute", "In the long run, of one device; more are cut, counted and shown.")
+    logs_mib = _limit("Log text (MiB)", "Of one device; the oldest lines go first.")
+
+    KEPT = ("samples_days", "minutes_days", "hours_days", "logs_days", "logs_per_minute", "logs_mib")
+
+    @property
+    def kept(self) -> list[forms.BoundField]:
+        """The fields of what is kept, and how much."""
+        return [self[name] for name in self.KEPT]
 
 
 class RuleForm(forms.Form):

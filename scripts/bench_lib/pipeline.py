@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import requests
 from _setup import SetupError
 
 from bench_lib import Result
@@ -16,6 +19,11 @@ from bench_lib.running import Running, cpu_seconds, running, simulated, temporar
 
 DESCRIPTION = "simulated devices to database: what is acknowledged is stored once, how late, at what CPU cost"
 PATH = "/3303/0/5700"
+# of what Leshan gives to a reader that does nothing else
+SHARE = 0.7
+# one value each, as `--counted` devices notify
+EVENT = b"event: NOTIFICATION"
+STORED = "SELECT sum(values_stored) FROM devices_leshanserver"
 
 
 def run(argv: Sequence[str]) -> Result:
@@ -33,7 +41,7 @@ def measure(product: Running, *, seconds: float, devices: int, rate: float) -> R
     """Starts the devices, lets them talk, ends them, and compares what they had acknowledged with what is stored."""
     report = product.data / "fleet-report.jsonl"
     flags = ["--counted", "--interval", f"{devices / rate:.6f}", "--report", str(report)]
-    with simulated(product, devices, *flags) as fleet:
+    with simulated(product, devices, *flags) as fleet, bare_reader(product) as bare:
         wait_for(
             lambda: sum(one["acknowledged"] > 0 for one in read_report(report)) == devices,
             timeout=120,
@@ -42,12 +50,14 @@ def measure(product: Running, *, seconds: float, devices: int, rate: float) -> R
         processes = {**product.pids(), "fleet": fleet}
         before = {name: cpu_seconds(pid) for name, pid in processes.items()}
         first = acknowledged(report)
+        first_bare, first_stored = bare[0], product.scalar(STORED)
         start = time.monotonic()
         worst_lag = 0.0
         while time.monotonic() - start < seconds:
             time.sleep(0.5)
             worst_lag = max(worst_lag, (product.scalar("SELECT max(lag_ms) FROM devices_leshanserver") or 0) / 1000)
         last = acknowledged(report)
+        last_bare, last_stored = bare[0], product.scalar(STORED)
         elapsed = time.monotonic() - start
         cpu = {name: cpu_seconds(pid) - before[name] for name, pid in processes.items()}
     # the devices have just fallen silent: how long until everything they had acknowledged is there?
@@ -57,10 +67,15 @@ def measure(product: Running, *, seconds: float, devices: int, rate: float) -> R
     lag = time.monotonic() - ended
     rows, numbers = stored(product)
     reached = (last - first) / elapsed
+    delivered = (last_bare - first_bare) / elapsed
+    kept = (last_stored - first_stored) / elapsed
     result = Result(
         title=f"pipeline: {devices} devices, {rate:.0f} values/s offered for {seconds:.0f} s",
         figures={
             "values_per_second": reached,
+            "bare_reader_values_per_second": delivered,
+            "stored_values_per_second": kept,
+            "share_of_bare_reader_percent": 100 * kept / (delivered or 1.0),
             "acknowledged": sum(said.values()),
             "stored": numbers,
             "missing": missing(product, said),
@@ -76,9 +91,43 @@ def measure(product: Running, *, seconds: float, devices: int, rate: float) -> R
         result.failures.append(f"{rows - numbers} values are stored twice")
     if lag > 2:
         result.failures.append(f"the lag at the end was {lag:.1f} s, more than 2 s")
+    if worst_lag > 2:
+        result.failures.append(f"once it was {worst_lag:.1f} s behind, more than 2 s")
+    if kept < SHARE * delivered:
+        result.failures.append(f"{kept:,.0f} values/s stored, a bare reader had {delivered:,.0f}")
     if reached < 0.95 * rate:
         result.failures.append("the devices did not reach the rate that was asked for")
     return result
+
+
+@contextlib.contextmanager
+def bare_reader(product: Running) -> Iterator[list[int]]:
+    """Reads the event stream beside `sync` and does nothing with it; how many values it has seen, in a list."""
+    seen = [0]
+    url = product.scalar("SELECT url FROM devices_leshanserver")
+    token = (product.data / "leshan.token").read_text().strip()
+    headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {token}"}
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.get(f"{url}/api/event", headers=headers, stream=True, timeout=30)
+        answer.raise_for_status()
+
+        def read() -> None:
+            rest = b""
+            # ends with the connection
+            with contextlib.suppress(requests.RequestException, OSError, AttributeError, ValueError):
+                while chunk := answer.raw.read1(65_536):
+                    data = rest + chunk
+                    seen[0] += data.count(EVENT)
+                    rest = data[-len(EVENT) + 1 :]
+
+        thread = threading.Thread(target=read, daemon=True)
+        thread.start()
+        try:
+            yield seen
+        finally:
+            answer.close()
+            thread.join(5)
 
 
 def read_report(file: Path) -> list[dict[str, Any]]:

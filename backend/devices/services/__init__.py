@@ -7,6 +7,7 @@ from backend.devices.services.awake import (
     awake_halve,
 )
 from backend.devices.services.bulk import rows_insert
+from backend.devices.services.clock import clock_noted
 from backend.devices.services.definitions import DefinitionError, definition_delete, definition_upload
 from backend.devices.services.devices import device_provision, devices_ensure
 from backend.devices.services.objectspecs import (
@@ -29,6 +30,7 @@ from backend.devices.services.observations import (
 )
 from backend.devices.services.profiles import (
     ProfileError,
+    ProfileKeeping,
     Rule,
     WantedPath,
     profile_assign,
@@ -57,12 +59,14 @@ __all__ = [
     "DefinitionError",
     "ObservationMark",
     "ProfileError",
+    "ProfileKeeping",
     "Rule",
     "Sign",
     "WantedPath",
     "awake_effective",
     "awake_forget",
     "awake_halve",
+    "clock_noted",
     "definition_delete",
     "definition_upload",
     "definitions_problems",

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
@@ -21,6 +21,15 @@ MAX_PATHS = 200
 MAX_RULES = 500
 # ids in one statement; both databases take more
 _CHUNK = 10_000
+# the most of each limit: a century, and what no device comes near
+LIMITS = {
+    "samples_days": 36_500,
+    "minutes_days": 36_500,
+    "hours_days": 36_500,
+    "logs_days": 36_500,
+    "logs_per_minute": 1_000_000,
+    "logs_mib": 100_000,
+}
 # those that a profile keeps
 _ATTRIBUTES = (*PERIODS[:2], *THRESHOLDS)
 
@@ -35,6 +44,18 @@ class WantedPath:
 
     path: str
     attributes: Mapping[str, Any]
+
+
+class ProfileKeeping(TypedDict, total=False):
+    """Whether clocks are set, and what is kept for how long; None: no limit. See the model's fields."""
+
+    set_clock: bool
+    samples_days: int | None
+    minutes_days: int | None
+    hours_days: int | None
+    logs_days: int | None
+    logs_per_minute: int | None
+    logs_mib: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +82,15 @@ def _awake(seconds: int | None) -> int | None:
     if seconds is not None and (isinstance(seconds, bool) or not 1 <= seconds <= MAX_AWAKE):
         raise ProfileError(f"the awake window is 1 to {MAX_AWAKE} seconds, or left out for the server's own.")
     return seconds
+
+
+def _keep(profile: Profile, keeping: ProfileKeeping) -> None:
+    """Takes over what is given."""
+    for name, value in keeping.items():
+        most = LIMITS.get(name)
+        if most is not None and value is not None and not 1 <= value <= most:  # type: ignore[operator]
+            raise ProfileError(f"{name.replace('_', ' ')}: a number from 1 to {most}, or nothing for no limit.")
+        setattr(profile, name, value)
 
 
 def pattern_check(pattern: str) -> str:
@@ -124,9 +154,11 @@ def profile_create(
     awake_seconds: int | None = None,
     composite: bool = False,
     is_default: bool = False,
+    **keeping: Unpack[ProfileKeeping],
 ) -> Profile:
     """A new profile; as the default it takes the place of the one before. Raises ProfileError."""
     profile = Profile(name=_name(name), awake_seconds=_awake(awake_seconds), composite=composite, is_default=is_default)
+    _keep(profile, keeping)
     return _store(profile, observations)
 
 
@@ -138,8 +170,13 @@ def profile_update(
     awake_seconds: int | None,
     composite: bool,
     is_default: bool,
+    **keeping: Unpack[ProfileKeeping],
 ) -> Profile:
-    """The profile as it shall be from now on; `observations` None leaves them as they are. Raises ProfileError."""
+    """The profile as it shall be from now on; what is left out of `keeping`, and `observations` None, stay as they are.
+
+    Raises ProfileError.
+    """
+    _keep(profile, keeping)
     profile.name, profile.awake_seconds = _name(name), _awake(awake_seconds)
     profile.composite, profile.is_default = composite, is_default
     return _store(profile, observations)

@@ -99,6 +99,10 @@ def _form_page(
     return render(request, "ui/settings_profile.html", context)
 
 
+def _initial(profile: Profile) -> dict[str, Any]:
+    return {name: getattr(profile, name) for name in ProfileForm.base_fields}
+
+
 def _save(request: HttpRequest, profile: Profile | None) -> HttpResponse:
     form, paths = ProfileForm(request.POST), ObservedPathFormSet(request.POST, prefix="paths")
     valid = [form.is_valid(), paths.is_valid()]
@@ -122,7 +126,8 @@ def profile_new(request: HttpRequest) -> HttpResponse:
     """A new profile."""
     if request.method == "POST":
         return _save(request, None)
-    return _form_page(request, profile=None, form=ProfileForm(), paths=ObservedPathFormSet(prefix="paths"))
+    form = ProfileForm(initial=_initial(Profile()))
+    return _form_page(request, profile=None, form=form, paths=ObservedPathFormSet(prefix="paths"))
 
 
 @require(Permission.ADMINISTER)
@@ -132,8 +137,7 @@ def profile_edit(request: HttpRequest, pk: int) -> HttpResponse:
     profile = _profile(pk)
     if request.method == "POST":
         return _save(request, profile)
-    fields = ("name", "awake_seconds", "composite", "is_default")
-    form = ProfileForm(initial={name: getattr(profile, name) for name in fields})
+    form = ProfileForm(initial=_initial(profile))
     rows = [{"path": one.path, **one.attributes} for one in profile.observations.all()]
     return _form_page(request, profile=profile, form=form, paths=ObservedPathFormSet(initial=rows, prefix="paths"))
 

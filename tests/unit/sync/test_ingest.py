@@ -566,10 +566,10 @@ def test_an_item_that_makes_an_answering_database_fail_is_isolated(ingest: Inges
 
     real = module.samples_insert
 
-    def picky(buffer: Any) -> int:
+    def picky(buffer: Any, marks: Any) -> int:
         if 13.0 in buffer.plain:
             raise OperationalError("index row size exceeds maximum")
-        return real(buffer)
+        return real(buffer, marks)
 
     stream = b"".join(notification(f"j-{n}", "sim-1", float(n), time=DEVICE_MS + n) for n in range(1, 20))
     with mock.patch.object(module, "samples_insert", picky):

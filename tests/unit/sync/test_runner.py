@@ -405,10 +405,10 @@ def test_a_database_that_is_away_for_a_while_loses_nothing(leshan: FakeLeshan, m
     real = ingest.samples_insert
     failures = [OperationalError("database is locked")] * 3
 
-    def away(samples: Any) -> int:
+    def away(*arguments: Any) -> int:
         if failures:
             raise failures.pop()
-        return real(samples)
+        return real(*arguments)
 
     monkeypatch.setattr(ingest, "samples_insert", away)
     # no plain write is possible either, so that the batch is not to blame
