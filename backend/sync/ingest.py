@@ -38,7 +38,6 @@ from backend.devices.services import (
     status_next,
 )
 from backend.devices.services.registrations import FIELDS as REGISTRATION_FIELDS
-
 from backend.logs.services import Incoming, messages_store
 from backend.lwm2m.paths import resource_ids
 from backend.lwm2m.registrations import RegistrationInfo

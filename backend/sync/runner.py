@@ -17,15 +17,7 @@ from typing import Any, TypeVar
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-try:  # TEMPORARY
-    from backend.alerts.delivery import Deliverer
-except ImportError:
-
-    class Deliverer:
-        def start(self): ...
-        def stop(self, timeout): ...
-
-
+from backend.alerts.delivery import Deliverer
 from backend.devices.models import Change, LeshanServer
 from backend.devices.services import (
     DEFAULT_AWAKE_SECONDS,
