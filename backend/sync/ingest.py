@@ -243,9 +243,12 @@ class Ingest:
         log.error("an event could not be stored and is kept raw: %s %s: %s", name, event_id, error)
         return Poisoned(event_id, name, data, size, error)
 
-    def rolled_up(self, hours: Collection[tuple[int, int]]) -> None:
-        """These (series id, hour) are in the rollups: their marks are no longer in the database."""
-        self._marks.forget(hours)
+    def rolled_up(self, hours: Collection[tuple[int, int]] | None) -> None:
+        """The marks of these (series id, hour) are no longer in the database; None: nobody knows which are."""
+        if hours is None:
+            self._marks.clear()
+        else:
+            self._marks.forget(hours)
 
     def _forget(self) -> None:
         self._series.clear()

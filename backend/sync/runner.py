@@ -169,7 +169,7 @@ class Runner:
         self._ingest = Ingest(server.pk)
         self._clocks = Clocks(retry=self._retry, submit=self._submit)
         self._redecoding = Redecoding(retry=self._retry, submit=self._submit, server_id=server.pk)
-        self._upkeep = Upkeep(retry=self._retry, rolled_up=self._ingest.rolled_up)
+        self._upkeep = Upkeep(retry=self._retry, rolled_up=self._ingest.rolled_up, problem=self._say_problem)
         self._deliverer = Deliverer()
         self._decoder = Decoder()
         self._number = 0

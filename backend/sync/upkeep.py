@@ -3,6 +3,7 @@
 Used by the writer's thread only: what marks hours as stale and what clears the marks must not meet.
 """
 
+import logging
 import time
 from collections.abc import Callable, Collection
 from typing import Any
@@ -12,7 +13,10 @@ from django.utils import timezone
 from backend.alerts.services import evaluate
 from backend.alerts.services import retention_step as alerts_retention_step
 from backend.logs.services import retention_step as logs_retention_step
-from backend.telemetry.services import retention_step, rollups_step
+from backend.sync.exceptions import StoppedError
+from backend.telemetry.services import RollupStep, retention_step, rollups_step
+
+log = logging.getLogger(__name__)
 
 # seconds of a slice: what an event waits for it at most
 BUDGET_SECONDS = 0.05
@@ -28,6 +32,8 @@ ALERTS_KEPT_SECONDS = 600.0
 # alerts of devices with news are looked at this often, all others
 ALERT_SECONDS = 0.5
 ALL_ALERTS_SECONDS = 60.0
+# what failed in an unforeseen way is tried again after this long
+FAILED_SECONDS = 60.0
 
 Retry = Callable[[Callable[[], Any]], Any]
 
@@ -35,19 +41,33 @@ Retry = Callable[[Callable[[], Any]], Any]
 class Upkeep:
     """Takes its turn at every tick: alerts when they are due, and a slice of the chore that has waited longest."""
 
-    def __init__(self, *, retry: Retry, rolled_up: Callable[[Collection[tuple[int, int]]], None]) -> None:
-        """`rolled_up` is told which (series id, hour) are no longer marked."""
+    def __init__(
+        self,
+        *,
+        retry: Retry,
+        rolled_up: Callable[[Collection[tuple[int, int]] | None], None],
+        problem: Callable[[str, str], None],
+    ) -> None:
+        """`rolled_up` is told which (series id, hour) are no longer marked; None: after an error nobody knows.
+
+        `problem` is told what is wrong, and what it is about; "" when it is over.
+        """
         self._retry = retry
         self._rolled_up = rolled_up
+        self._problem = problem
         self._alerts_at = self._all_alerts_at = 0.0
         # ids of devices with news since alerts were looked at
         self._told: set[int] = set()
         self._future_at = time.monotonic() + FUTURE_SECONDS
         # where the sweep through all series has come to
         self._swept = 0
-        # a chore says after how many seconds it wants to be called again
-        chores: list[Callable[[], float]] = [self._rollups, self._samples, self._logs, self._alerts_kept]
-        self._chores = [(0.0, chore) for chore in chores]
+        # when each is due; it says after how many seconds it wants to be called again
+        self._chores: dict[str, tuple[float, Callable[[], float]]] = {
+            "rollups": (0.0, self._rollups),
+            "retention of samples": (0.0, self._samples),
+            "retention of logs": (0.0, self._logs),
+            "retention of alerts": (0.0, self._alerts_kept),
+        }
 
     def told(self, device_ids: Collection[int]) -> None:
         """There are new values of these devices, or their status has changed."""
@@ -57,15 +77,27 @@ class Upkeep:
         """One slice of what is due."""
         now = time.monotonic()
         if now >= self._alerts_at:
-            self._alerts_at = now + ALERT_SECONDS
-            self._alerts(now)
-        when, chore = min(self._chores, key=lambda one: one[0])
+            self._alerts_at = time.monotonic() + self._safely("alerts", self._alerts)
+        when, name = min((when, name) for name, (when, _) in self._chores.items())
         if now >= when:
-            pause = chore()
-            self._chores.remove((when, chore))
-            self._chores.append((time.monotonic() + pause, chore))
+            chore = self._chores[name][1]
+            self._chores[name] = time.monotonic() + self._safely(name, chore), chore
 
-    def _alerts(self, now: float) -> None:
+    def _safely(self, name: str, chore: Callable[[], float]) -> float:
+        """A fault in one of these must cost neither the others nor what devices say: it is told, and tried again."""
+        try:
+            pause = chore()
+        except StoppedError:
+            raise
+        except Exception as error:
+            log.exception("%s failed in an unforeseen way", name)
+            self._problem(name, f"{name}: {type(error).__name__}: {error}"[:500])
+            return FAILED_SECONDS
+        self._problem(name, "")
+        return pause
+
+    def _alerts(self) -> float:
+        now = time.monotonic()
         everything = now >= self._all_alerts_at
         told, self._told = self._told, set()
         if everything:
@@ -73,10 +105,19 @@ class Upkeep:
         self._retry(
             lambda: evaluate(device_ids=None if everything else told, now=timezone.now(), budget_seconds=BUDGET_SECONDS)
         )
+        return ALERT_SECONDS
 
     def _rollups(self) -> float:
         future = time.monotonic() >= self._future_at
-        step = self._retry(lambda: rollups_step(now=_microseconds(), budget=BUDGET_SECONDS, future=future))
+
+        def once() -> RollupStep:
+            try:
+                return rollups_step(now=_microseconds(), budget=BUDGET_SECONDS, future=future)
+            except Exception:
+                self._rolled_up(None)
+                raise
+
+        step = self._retry(once)
         self._rolled_up(step.done)
         if step.more:
             return BUSY_SECONDS

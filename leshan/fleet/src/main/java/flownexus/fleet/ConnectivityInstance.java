@@ -45,7 +45,7 @@ final class ConnectivityInstance extends SimulatedInstance {
     }
 
     /** In dBm. */
-    private synchronized int signal() {
+    synchronized int signal() {
         return signal;
     }
 

@@ -21,5 +21,9 @@ final class Counters {
     final AtomicLong deletes = new AtomicLong();
     final AtomicLong reboots = new AtomicLong();
     final AtomicLong factoryResets = new AtomicLong();
+    final AtomicLong logLines = new AtomicLong();
+    final AtomicLong logAcknowledged = new AtomicLong();
+    final AtomicLong logGivenUp = new AtomicLong();
+    final AtomicLong logSends = new AtomicLong();
     final Operations operations = new Operations();
 }

@@ -8,6 +8,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
 import java.util.concurrent.RejectedExecutionException;
@@ -23,6 +24,7 @@ import org.eclipse.leshan.client.LeshanClientBuilder;
 import org.eclipse.leshan.client.object.Security;
 import org.eclipse.leshan.client.resource.LwM2mInstanceEnabler;
 import org.eclipse.leshan.client.resource.LwM2mObjectEnabler;
+import org.eclipse.leshan.client.servers.LwM2mServer;
 import org.eclipse.leshan.client.util.LinkFormatHelper;
 import org.eclipse.leshan.core.CertificateUsage;
 import org.eclipse.leshan.core.LwM2m.LwM2mVersion;
@@ -38,8 +40,17 @@ final class Device implements NotificationTap {
     static final LwM2mPath TEMPERATURE = new LwM2mPath(3303, 0, SensorInstance.VALUE);
     static final LwM2mPath HUMIDITY = new LwM2mPath(3304, 0, SensorInstance.VALUE);
 
+    /** Where faults are looked for. */
+    private static final String TEMPERATURE_FAULTS = TEMPERATURE.toString();
+    private static final String HUMIDITY_FAULTS = HUMIDITY.toString();
+    private static final String LOG_FAULTS = LogSender.LOG_DATA.toString();
+    private static final String CLOCK_FAULTS = "/3/0/13";
+
     private static final int SHORT_SERVER_ID = 1;
     private static final Duration HOUSEKEEPING = Duration.ofSeconds(60);
+    private static final Duration MOVING = Duration.ofSeconds(10);
+    /** Every so-manieth device is on a vehicle, the second one first. */
+    private static final int VEHICLES = 5;
     private static final Duration HUMIDITY_AT_LEAST = Duration.ofSeconds(10);
     /** Time for the answer to a reboot command to get out. */
     private static final Duration BEFORE_REBOOT = Duration.ofMillis(300);
@@ -50,6 +61,8 @@ final class Device implements NotificationTap {
     private final SharedThreads threads;
     private final Radio radio;
     private final Counters counters = new Counters();
+    private final DeviceLog log;
+    private final DeviceFaults faults;
     private final DeviceClock clock = new DeviceClock();
 
     private final Climate climate;
@@ -60,7 +73,10 @@ final class Device implements NotificationTap {
     private final ActuatorInstance light;
     private final ActuatorInstance actuator;
     private final ConnectivityInstance connectivity;
+    private final LocationInstance location;
     private final Firmware firmware;
+    /** Null for a device without a log. */
+    private final LogInstance logInstance;
 
     private final DeviceEndpoints endpoints;
     private final LeshanClient client;
@@ -68,6 +84,7 @@ final class Device implements NotificationTap {
     private final SleepCycle cycle;
     private RegistrationMachine machine;
     private SampleSender sender;
+    private LogSender logSender;
 
     private long counter = -1;
     private long ticks;
@@ -75,6 +92,7 @@ final class Device implements NotificationTap {
     private volatile String refusal;
     private volatile Future<?> valueTimer;
     private volatile Future<?> housekeepingTimer;
+    private volatile Future<?> movingTimer;
 
     /** @param random the device's own: the same seed makes the same device */
     Device(String endpoint, int number, boolean sleeper, Credentials credentials, Settings settings,
@@ -84,6 +102,8 @@ final class Device implements NotificationTap {
         this.sleeper = sleeper;
         threads = context.threads();
         radio = new Radio(threads.radios(), threads.air(), settings.roundTrip().dividedBy(2));
+        faults = new DeviceFaults(endpoint, settings.faults(), counters.operations);
+        resetClock();
         Instant now = clock.now();
 
         climate = new Climate(random);
@@ -91,33 +111,43 @@ final class Device implements NotificationTap {
         temperature = new SensorInstance("Cel", -40, 85, settings.counted() ? 0 : climate.temperature(now), now,
                 counters, this::later);
         humidity = new SensorInstance("%RH", 0, 100, climate.humidity(now), now, counters, this::later);
-        DeviceFaults faults = new DeviceFaults(endpoint, settings.faults(), counters.operations);
+        connectivity = new ConnectivityInstance(this::localAddress, random, counters);
+        // a generator of its own: what the device says must not change what it measures
+        log = new DeviceLog(endpoint, settings.logs(), new SplittableRandom(settings.seed() * 31 + endpoint.hashCode()),
+                threads.timers(), context.logFile(), counters, new Senses(battery), this::flushLog);
         firmware = new Firmware(endpoint, settings.firmware(), faults, counters, new Host());
         device = new DeviceInstance(String.format("SIM-%06d", number), !sleeper, battery, clock, random,
                 firmware::version, counters, new Actions());
         account = new ServerInstance(SHORT_SERVER_ID, settings.lifetime().toSeconds(), counters, new AccountActions());
         light = new ActuatorInstance(ActuatorInstance.COLOUR, counters, this::later);
         actuator = new ActuatorInstance(ActuatorInstance.MULTI_STATE, counters, this::later);
-        connectivity = new ConnectivityInstance(this::localAddress, random, counters);
 
         notifier = new ValueNotifier(this::nextValue, new NotificationEnds(), counters, settings.counted(),
                 settings.transmitWait().plus(settings.handshakeWait()).plusSeconds(10));
         cycle = sleeper ? new SleepCycle(threads.timers(), settings.awake(), settings.sleep(), radio,
-                () -> machine.isRegistered() && !sender.isBusy() && !machine.isBusy() && !firmware.isBusy(),
-                () -> LOG.debug("{}: asleep", endpoint), this::awoke) : null;
+                () -> machine.isRegistered() && !sender.isBusy() && !logSender.isBusy() && !machine.isBusy()
+                        && !firmware.isBusy(),
+                this::fellAsleep, this::awoke) : null;
         int port = settings.firstPort() == 0 ? 0 : settings.firstPort() + number - 1;
         RequestGate gate = new RequestGate(faults, this, this::later, new Victim());
         endpoints = new DeviceEndpoints(threads, context.configuration(), radio, port, new Traffic(),
                 new TappedTranslator(gate, firmware, this::later));
+        location = new LocationInstance(number % VEHICLES == 2, clock, random, counters);
         List<LwM2mObjectEnabler> objects = new ArrayList<>(List.of(object(context, 0, "1.1", security(credentials)),
                 object(context, 1, "1.1", account),
                 object(context, 3, "1.1", device), object(context, 4, "1.1", connectivity),
                 object(context, 5, settings.firmware().objectVersion(), firmware.instances()),
-                object(context, 6, "1.0", new LocationInstance(now, random, counters)),
+                object(context, 6, "1.0", location),
                 object(context, 3303, "1.1", temperature), object(context, 3304, "1.1", humidity),
                 object(context, 3306, "1.1", actuator), object(context, 3311, "1.0", light)));
         if (settings.testObject()) {
             objects.add(new TestObject(context.testModel(), counters, this::later));
+        }
+        logInstance = settings.logs().on() ? new LogInstance(log.ring(), account::isMuted, counters, this::later)
+                : null;
+        if (logInstance != null) {
+            objects.add(FixedObject.of(LogInstance.withLevel(context.models().nearest(LogInstance.OBJECT, "1.0")),
+                    logInstance));
         }
         client = build(context, objects);
     }
@@ -151,8 +181,10 @@ final class Device implements NotificationTap {
                 bootstrapAttributes, formats, executor, links, servers) -> {
             machine = new RegistrationMachine(endpoint, settings, sleeper, tree, manager, uplink, executor, links,
                     servers, formats, account::lifetime, new Registration());
-            sender = new SampleSender(uplink, settings.transmitWait().plus(settings.handshakeWait()).plusSeconds(5),
-                    counters, new Sends());
+            Duration answerTimeout = settings.transmitWait().plus(settings.handshakeWait()).plusSeconds(5);
+            sender = new SampleSender(uplink, answerTimeout, () -> isSentTwice(TEMPERATURE_FAULTS), counters, new Sends());
+            logSender = new LogSender(log.ring(), uplink, answerTimeout, () -> isSentTwice(LOG_FAULTS),
+                    counters, new LogSends());
             return machine;
         });
         return builder.build();
@@ -160,6 +192,9 @@ final class Device implements NotificationTap {
 
     /** Registers, and begins to measure. */
     void start() {
+        log.restart();
+        log.voice().boot("power on", firmware.version());
+        log.start();
         client.start();
         long interval = settings.interval().toNanos();
         // not all devices at the same moment
@@ -169,6 +204,8 @@ final class Device implements NotificationTap {
             long period = HOUSEKEEPING.toMillis();
             housekeepingTimer = threads.timers().scheduleAtFixedRate(this::housekeeping,
                     (long) (period * Math.random()), period, TimeUnit.MILLISECONDS);
+            movingTimer = threads.timers().scheduleAtFixedRate(this::move, (long) (MOVING.toMillis() * Math.random()),
+                    MOVING.toMillis(), TimeUnit.MILLISECONDS);
         }
     }
 
@@ -196,6 +233,20 @@ final class Device implements NotificationTap {
         }
     }
 
+    /** Brings log lines; while the server wants no Send it is told that there is something to read. */
+    private void flushLog() {
+        LwM2mServer server = machine.currentServer();
+        if (server == null || isAsleep()) {
+            // they go when the device is back
+            return;
+        }
+        if (!account.isMuted()) {
+            logSender.flush(server);
+        } else if (log.ring().size() > 0) {
+            logInstance.changed(LogInstance.LOG_DATA);
+        }
+    }
+
     /** A value for the next Send. */
     private void collect() {
         if (settings.counted() && sender.isFull()) {
@@ -204,10 +255,28 @@ final class Device implements NotificationTap {
         }
         measure(false);
         Instant time = clock.stamp();
-        sender.collect(new SampleSender.Sample(time, TEMPERATURE, temperature.value()));
+        collect(time, TEMPERATURE, temperature.value());
         if (measureHumidity() != null) {
-            sender.collect(new SampleSender.Sample(time, HUMIDITY, humidity.value()));
+            collect(time, HUMIDITY, humidity.value());
         }
+    }
+
+    private void collect(Instant time, LwM2mPath path, double value) {
+        sender.collect(new SampleSender.Sample(time, path, value));
+        if (faults.next(path.toString(), null, fault -> fault.kind() == Fault.Kind.CONFLICT) != null) {
+            sender.collect(new SampleSender.Sample(time, path, value + 1));
+        }
+    }
+
+    /** What a sensor makes of the truth, where a fault wants something else. */
+    private double sensed(String path, double truth) {
+        Fault fault = faults.next(path, null, candidate -> candidate.kind() == Fault.Kind.VALUE
+                && (candidate.number() == 0 || ticks % candidate.number() == 0));
+        return fault == null ? truth : Double.parseDouble(fault.text());
+    }
+
+    private boolean isSentTwice(String path) {
+        return faults.next(path, null, fault -> fault.kind() == Fault.Kind.TWICE) != null;
     }
 
     /** A value for the observers. */
@@ -234,7 +303,8 @@ final class Device implements NotificationTap {
         }
         counters.produced.incrementAndGet();
         ticks++;
-        return temperature.measure(settings.counted() ? ++counter : climate.temperature(now), now);
+        double value = settings.counted() ? ++counter : sensed(TEMPERATURE_FAULTS, climate.temperature(now));
+        return temperature.measure(value, now);
     }
 
     /** Every fifth interval, but not more often than every ten seconds; never beside a counter. Else null. */
@@ -245,7 +315,7 @@ final class Device implements NotificationTap {
         }
         counters.produced.incrementAndGet();
         Instant now = clock.now();
-        return humidity.measure(climate.humidity(now), now);
+        return humidity.measure(sensed(HUMIDITY_FAULTS, climate.humidity(now)), now);
     }
 
     private void housekeeping() {
@@ -266,15 +336,32 @@ final class Device implements NotificationTap {
         }
     }
 
+    private void move() {
+        try {
+            if (!sleeper && machine.isRegistered()) {
+                location.move();
+            }
+        } catch (RuntimeException e) {
+            LOG.error("{}: the position was not reported", endpoint, e);
+        }
+    }
+
     @Override
     public void notification(Response notification, String path) {
         boolean value = path.isEmpty() || TEMPERATURE.startWith(new LwM2mPath("/" + path));
         notifier.track(notification, value);
     }
 
+    private void fellAsleep() {
+        LOG.debug("{}: asleep", endpoint);
+        log.voice().asleep();
+    }
+
     private void awoke() {
         LOG.debug("{}: awake", endpoint);
+        log.voice().awake();
         counters.wakes.incrementAndGet();
+        log.flushWithin(Duration.ZERO);
         if (account.isMuted()) {
             machine.triggerRegistrationUpdate();
         } else {
@@ -300,9 +387,11 @@ final class Device implements NotificationTap {
     }
 
     private void restart(boolean toFactorySettings) {
-        LOG.info("{}: {}", endpoint, toFactorySettings ? "factory reset" : "reboot");
+        String cause = toFactorySettings ? "factory reset" : "reboot";
+        LOG.info("{}: {}", endpoint, cause);
         powerOff();
         if (toFactorySettings) {
+            log.factorySettings();
             device.factorySettings();
             account.factorySettings();
             light.factorySettings();
@@ -313,6 +402,7 @@ final class Device implements NotificationTap {
         } else {
             loseMemory();
         }
+        log.voice().boot(cause, firmware.version());
         machine.restart(settings.boot());
     }
 
@@ -321,7 +411,16 @@ final class Device implements NotificationTap {
         if (cycle != null) {
             cycle.stop();
         }
-        clock.reset();
+        resetClock();
+        log.restart();
+    }
+
+    /** What the clock shows at a start. */
+    private void resetClock() {
+        Fault start = faults.next(CLOCK_FAULTS, null, fault -> fault.kind() == Fault.Kind.CLOCK);
+        Fault drift = faults.next(CLOCK_FAULTS, null, fault -> fault.kind() == Fault.Kind.DRIFT);
+        clock.reset(start == null ? null : DeviceClock.parse(start.text()),
+                drift == null ? 0 : Double.parseDouble(drift.text()));
     }
 
     /** What is not in flash memory. */
@@ -336,12 +435,13 @@ final class Device implements NotificationTap {
 
     /** Ends the device's own activity. @return done when the server knows, or need not know */
     CompletableFuture<Void> stop(boolean deregister) {
-        for (Future<?> timer : new Future<?>[] { valueTimer, housekeepingTimer }) {
+        for (Future<?> timer : new Future<?>[] { valueTimer, housekeepingTimer, movingTimer }) {
             if (timer != null) {
                 timer.cancel(false);
             }
         }
         notifier.stop();
+        log.stop();
         if (cycle != null) {
             cycle.stop();
         }
@@ -355,7 +455,7 @@ final class Device implements NotificationTap {
 
     /** Whether nothing that the device said waits for its acknowledgement. */
     boolean isQuiet() {
-        return notifier.isQuiet() && !sender.isBusy();
+        return notifier.isQuiet() && !sender.isBusy() && !logSender.isBusy();
     }
 
     /** Frees the sockets. */
@@ -395,6 +495,15 @@ final class Device implements NotificationTap {
         return counters;
     }
 
+    DeviceLog log() {
+        return log;
+    }
+
+    /** What became of the log; null for a device without one. */
+    Map<String, Object> logs() {
+        return log.figures();
+    }
+
     /** What happened to each instance of object 5. */
     List<Map<String, Object>> firmware() {
         return firmware.figures();
@@ -409,6 +518,7 @@ final class Device implements NotificationTap {
             }
             endpoints.forgetObservations();
             notifier.reset();
+            log.voice().registering();
         }
 
         @Override
@@ -416,6 +526,9 @@ final class Device implements NotificationTap {
             counters.registrations.incrementAndGet();
             refusal = null;
             LOG.info("{}: registered as {}", endpoint, registrationId);
+            log.voice().registered(registrationId, account.lifetime());
+            logSender.registered();
+            log.flushWithin(Duration.ZERO);
             if (cycle != null) {
                 cycle.start();
             }
@@ -428,12 +541,14 @@ final class Device implements NotificationTap {
         @Override
         public void updated() {
             LOG.debug("{}: registration updated", endpoint);
+            log.voice().updated();
         }
 
         @Override
         public void refused(String reason, Duration pause) {
             counters.refusals.incrementAndGet();
             refusal = reason;
+            log.voice().refused(reason, pause.toMillis());
             LOG.info("{}: refused: {}; next try in {} s", endpoint, reason,
                     String.format("%.1f", pause.toMillis() / 1000.0));
         }
@@ -441,6 +556,7 @@ final class Device implements NotificationTap {
         @Override
         public void lost(String reason) {
             counters.losses.incrementAndGet();
+            log.voice().lost(reason);
             LOG.info("{}: lost: {}", endpoint, reason);
         }
     }
@@ -478,15 +594,76 @@ final class Device implements NotificationTap {
         }
     }
 
+    private final class LogSends implements LogSender.Listener {
+        @Override
+        public void unanswered(String reason) {
+            machine.lost(reason);
+        }
+
+        @Override
+        public void refused(String reason) {
+            LOG.info("{}: {}", endpoint, reason);
+            machine.triggerRegistrationUpdate();
+        }
+    }
+
+    /** What the log tells of. */
+    private final class Senses implements LogVoice.Senses {
+
+        private final Battery battery;
+
+        Senses(Battery battery) {
+            this.battery = battery;
+        }
+
+        @Override
+        public double temperature() {
+            return temperature.value();
+        }
+
+        @Override
+        public double humidity() {
+            return humidity.value();
+        }
+
+        @Override
+        public int batteryLevel() {
+            return battery.level();
+        }
+
+        @Override
+        public int batteryMillivolts() {
+            return battery.millivolts();
+        }
+
+        @Override
+        public int signal() {
+            return connectivity.signal();
+        }
+    }
+
     private final class Actions implements DeviceInstance.Actions {
         @Override
         public void reboot() {
+            leave("reboot, as the server wants it");
             Device.this.later(() -> restart(false), BEFORE_REBOOT);
         }
 
         @Override
+        public void clockSet(Instant time) {
+            log.voice().clockSet(time.toString());
+        }
+
+        @Override
         public void factoryReset() {
+            leave("factory reset, as the server wants it");
             Device.this.later(() -> restart(true), BEFORE_REBOOT);
+        }
+
+        /** What is not sent now is lost. */
+        private void leave(String lastWords) {
+            log.voice().rebooting(lastWords);
+            log.flushWithin(Duration.ZERO);
         }
 
         @Override
@@ -532,6 +709,11 @@ final class Device implements NotificationTap {
         }
 
         @Override
+        public void log(LogSeverity severity, String text) {
+            log.voice().firmware(severity, text);
+        }
+
+        @Override
         public void vanish(Duration absence) {
             new Victim().vanish(absence);
         }
@@ -543,6 +725,7 @@ final class Device implements NotificationTap {
             LOG.info("{}: gone in the middle of a request, for {} s", endpoint, absence.toMillis() / 1000.0);
             powerOff();
             loseMemory();
+            log.voice().boot("power lost", firmware.version());
             machine.restart(absence);
         }
 

@@ -1,6 +1,7 @@
 package flownexus.fleet;
 
 import java.time.DateTimeException;
+import java.time.Instant;
 import java.time.ZoneId;
 import java.time.ZoneOffset;
 import java.util.Date;
@@ -21,6 +22,8 @@ final class DeviceInstance extends SimulatedInstance {
         void reboot();
 
         void factoryReset();
+
+        void clockSet(Instant time);
 
         /** Runs without locks. */
         void later(Runnable task);
@@ -79,7 +82,9 @@ final class DeviceInstance extends SimulatedInstance {
             if (node.getType() != Type.TIME) {
                 return WriteResponse.badRequest("a time is expected");
             }
-            clock.set(((Date) node.getValue()).toInstant());
+            Instant time = ((Date) node.getValue()).toInstant();
+            clock.set(time);
+            actions.clockSet(time);
             actions.later(() -> changed(13));
             return WriteResponse.success();
         });

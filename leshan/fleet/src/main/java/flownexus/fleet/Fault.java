@@ -17,12 +17,14 @@ import org.eclipse.californium.core.coap.CoAP.ResponseCode;
  *        all
  * @param path without a slash at the end; everything below is meant too, and "" is everything
  * @param operation null for all
- * @param bytes of a package after which it happens; 0 for kinds without
+ * @param number of bytes of a package after which it happens; of {@link Kind#VALUE}, the how-manieth value is meant; 0
+ *        for kinds without
  * @param seconds of the delay or the absence; unused by kinds that have neither
- * @param text the version of {@link Kind#OTHER_VERSION}; else ""
+ * @param text what follows {@link Kind#OTHER_VERSION}, {@link Kind#VALUE}, {@link Kind#CLOCK} or {@link Kind#DRIFT};
+ *        else ""
  * @param times how often a device does so; 0 for ever
  */
-record Fault(String endpoint, String path, Operation operation, Kind kind, long bytes, Duration seconds, String text,
+record Fault(String endpoint, String path, Operation operation, Kind kind, long number, Duration seconds, String text,
         int times) {
 
     /** What a request asks for. */
@@ -35,22 +37,52 @@ record Fault(String endpoint, String path, Operation operation, Kind kind, long 
         }
     }
 
-    /** When a fault is looked for. All but the first are those of a firmware object. */
+    /** When a fault is looked for. */
     enum Stage {
-        REQUEST,
+        REQUEST(null),
         /** A package begins to come in, whichever way. */
-        DELIVERY,
+        DELIVERY(Place.FIRMWARE),
         /** As before, for faults that go with others. */
-        PACE,
+        PACE(Place.FIRMWARE),
         /** The update is to be executed: does the request come in, does the answer get out? */
-        EXECUTION,
+        EXECUTION(Place.FIRMWARE),
         /** It was executed. */
-        INSTALLATION
+        INSTALLATION(Place.FIRMWARE),
+        /** A sensor has measured. */
+        MEASUREMENT(Place.VALUE),
+        /** A message of a Send has arrived. */
+        SEND(Place.SEND),
+        /** The device starts. */
+        CLOCK(Place.CLOCK),
+        /** As before, for faults that go with others. */
+        RATE(Place.CLOCK);
+
+        private final Place place;
+
+        Stage(Place place) {
+            this.place = place;
+        }
+    }
+
+    /** Where a fault may be that is not one of requests. */
+    private enum Place {
+        FIRMWARE("/|/5(?:/\\d+)?", "of firmware, its path is /5 or /5/INSTANCE"),
+        VALUE("/|/330[34](?:/0(?:/5700)?)?", "of values, its path is /3303/0/5700 or /3304/0/5700"),
+        SEND("/|/3303(?:/0(?:/5700)?)?|/20(?:/0(?:/4014)?)?", "of Sends, its path is /3303/0/5700 or /20/0/4014"),
+        CLOCK("/3/0/13", "of the clock, its path is /3/0/13");
+
+        private final Pattern paths;
+        private final String description;
+
+        Place(String paths, String description) {
+            this.paths = Pattern.compile(paths);
+            this.description = description;
+        }
     }
 
     /** What follows a kind. */
     private enum Argument {
-        NONE, SECONDS, BYTES, BYTES_AND_SECONDS, TEXT
+        NONE, SECONDS, BYTES_AND_SECONDS, TEXT, DECIMAL, EVERY_DECIMAL, TIME
     }
 
     /** How the device misbehaves. */
@@ -116,7 +148,18 @@ record Fault(String endpoint, String path, Operation operation, Kind kind, long 
         /** Somebody at the device says no: State 0, Result 10. */
         CANCELLED(Stage.INSTALLATION),
         /** Somebody at the device says later: State 2, Result 11. */
-        DEFERRED(Stage.INSTALLATION);
+        DEFERRED(Stage.INSTALLATION),
+
+        /** Measures this number, which may be NaN, Infinity or -Infinity; with {@code @N} only each Nth time. */
+        VALUE(Stage.MEASUREMENT, Argument.EVERY_DECIMAL, null),
+        /** Collects two values, one apart, for the same moment. */
+        CONFLICT(Stage.MEASUREMENT),
+        /** Sends the message once more although it has arrived. */
+        TWICE(Stage.SEND),
+        /** The clock shows another time when the device starts; see {@link DeviceClock#parse}. */
+        CLOCK(Stage.CLOCK, Argument.TIME, null),
+        /** The clock gains so many millionths. */
+        DRIFT(Stage.RATE, Argument.DECIMAL, null);
 
         private final Stage stage;
         private final ResponseCode code;
@@ -164,7 +207,6 @@ record Fault(String endpoint, String path, Operation operation, Kind kind, long 
             "(?:(?<endpoint>.+):)?(?<path>/|(?:/\\d{1,5}){1,4})(?:@(?<operation>[a-z]+))?=(?<kind>[a-z0-9_-]+)"
                     + "(?:@(?<bytes>\\d{1,10}))?(?::(?<argument>[^*]+))?(?:\\*(?<times>[1-9]\\d{0,6}))?");
     private static final Pattern SECONDS = Pattern.compile("\\d{1,7}(?:\\.\\d{1,3})?");
-    private static final Pattern FIRMWARE = Pattern.compile("/|/5(?:/\\d+)?");
 
     /** @throws IllegalArgumentException with one line that says what is wrong */
     static Fault parse(String text) {
@@ -177,19 +219,20 @@ record Fault(String endpoint, String path, Operation operation, Kind kind, long 
         String bytes = matcher.group("bytes");
         String times = matcher.group("times");
         Kind kind = kind(matcher.group("kind"), bytes != null);
-        boolean counted = kind.argument == Argument.BYTES || kind.argument == Argument.BYTES_AND_SECONDS;
-        if (counted && bytes == null || !counted && bytes != null) {
+        boolean counted = kind.argument == Argument.BYTES_AND_SECONDS;
+        if (counted && bytes == null || !counted && bytes != null && kind.argument != Argument.EVERY_DECIMAL) {
             throw new IllegalArgumentException("'" + text + "': " + kind
                     + (counted ? " needs the number of bytes, as in " + kind + "@4096" : " takes no bytes"));
         }
-        if (kind.stage != Stage.REQUEST && (operation != null || !FIRMWARE.matcher(path).matches())) {
-            throw new IllegalArgumentException("'" + text + "': " + kind
-                    + " is a fault of firmware, its path is /5 or /5/INSTANCE without an operation");
+        Place place = kind.stage.place;
+        if (place != null && (operation != null || !place.paths.matcher(path).matches())) {
+            throw new IllegalArgumentException("'" + text + "': " + kind + " is a fault " + place.description
+                    + " without an operation");
         }
         String argument = matcher.group("argument");
         return new Fault(matcher.group("endpoint"), "/".equals(path) ? "" : path,
                 operation == null ? null : value(Operation.values(), operation, "operation"), kind,
-                bytes == null ? 0 : Long.parseLong(bytes), seconds(text, kind, argument), version(text, kind, argument),
+                bytes == null ? 0 : Long.parseLong(bytes), seconds(text, kind, argument), text(text, kind, argument),
                 times == null ? 0 : Integer.parseInt(times));
     }
 
@@ -205,10 +248,10 @@ record Fault(String endpoint, String path, Operation operation, Kind kind, long 
     }
 
     private static Duration seconds(String text, Kind kind, String argument) {
-        if (kind.argument == Argument.TEXT) {
+        boolean timed = kind.argument == Argument.SECONDS || kind.argument == Argument.BYTES_AND_SECONDS;
+        if (!timed && kind.argument != Argument.NONE) {
             return Duration.ZERO;
         }
-        boolean timed = kind.argument == Argument.SECONDS || kind.argument == Argument.BYTES_AND_SECONDS;
         if (argument != null && (!timed || !SECONDS.matcher(argument).matches())) {
             throw new IllegalArgumentException("'" + text + "': " + kind
                     + (timed ? ":" + argument + " is not a number of seconds" : " takes no seconds"));
@@ -218,12 +261,28 @@ record Fault(String endpoint, String path, Operation operation, Kind kind, long 
                 : Duration.ofMillis(new BigDecimal(effective).movePointRight(3).longValue());
     }
 
-    private static String version(String text, Kind kind, String argument) {
-        if (kind.argument != Argument.TEXT) {
+    private static String text(String text, Kind kind, String argument) {
+        String example = switch (kind.argument) {
+        case TEXT -> "a text, as in " + kind + ":9.9.9";
+        case DECIMAL -> "a number, as in " + kind + ":50";
+        case EVERY_DECIMAL -> "a number, as in " + kind + ":NaN";
+        case TIME -> "a time, as in " + kind + ":boot, " + kind + ":2000-01-01 or " + kind + ":-3600";
+        default -> null;
+        };
+        if (example == null) {
             return "";
         }
-        if (argument == null) {
-            throw new IllegalArgumentException("'" + text + "': " + kind + " needs a text, as in " + kind + ":9.9.9");
+        try {
+            if (argument == null) {
+                throw new IllegalArgumentException();
+            }
+            if (kind.argument == Argument.TIME) {
+                DeviceClock.parse(argument);
+            } else if (kind.argument != Argument.TEXT) {
+                Double.parseDouble(argument);
+            }
+        } catch (IllegalArgumentException e) {
+            throw new IllegalArgumentException("'" + text + "': " + kind + " needs " + example, e);
         }
         return argument;
     }

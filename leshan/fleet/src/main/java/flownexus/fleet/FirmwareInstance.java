@@ -74,6 +74,9 @@ final class FirmwareInstance extends SimulatedInstance {
 
         void reboot();
 
+        /** Says something in the device's own log. */
+        void log(LogSeverity severity, String text);
+
         void vanish(Duration absence);
     }
 
@@ -122,6 +125,7 @@ final class FirmwareInstance extends SimulatedInstance {
 
     private final String endpoint;
     private final String path;
+    private final String name;
     private final Settings.Firmware settings;
     private final DeviceFaults faults;
     private final Counters counters;
@@ -156,6 +160,7 @@ final class FirmwareInstance extends SimulatedInstance {
         super(id, counters);
         this.endpoint = endpoint;
         this.path = "/5/" + id;
+        this.name = name;
         this.settings = settings;
         this.faults = faults;
         this.counters = counters;
@@ -250,7 +255,7 @@ final class FirmwareInstance extends SimulatedInstance {
                     "the next byte is " + transfer.offset + ", not " + offset);
         }
         Transfer current = transfer;
-        if (current.has(Fault.Kind.SILENT_AT) && offset == 0 && length > current.fault.bytes()) {
+        if (current.has(Fault.Kind.SILENT_AT) && offset == 0 && length > current.fault.number()) {
             current.silentSince = System.nanoTime();
             return Answer.refusal(null, null);
         }
@@ -274,7 +279,7 @@ final class FirmwareInstance extends SimulatedInstance {
     synchronized boolean loses(long offset, int length) {
         Transfer current = transfer;
         if (current == null || !current.pushed || !current.has(Fault.Kind.SILENT_AT)
-                || offset + length <= current.fault.bytes() || isCleared(current)) {
+                || offset + length <= current.fault.number() || isCleared(current)) {
             return false;
         }
         LOG.debug("{}: {} is silent at byte {}", endpoint, path, offset);
@@ -302,6 +307,7 @@ final class FirmwareInstance extends SimulatedInstance {
         ready = null;
         set(State.DOWNLOADING, INITIAL);
         LOG.info("{}: {} begins to {} a package", endpoint, path, pushed ? "receive" : "fetch");
+        host.log(LogSeverity.INFO, name + ": image transfer begins by " + (pushed ? "push" : "pull"));
         watch(transfer, PATIENCE);
     }
 
@@ -328,7 +334,7 @@ final class FirmwareInstance extends SimulatedInstance {
     private ResponseCode take(Transfer current, byte[] data, boolean more) {
         current.lastNanos = System.nanoTime();
         long end = current.content.size() + data.length;
-        if (current.has(Fault.Kind.LOST) && end > current.fault.bytes()) {
+        if (current.has(Fault.Kind.LOST) && end > current.fault.number()) {
             current.done = true;
             host.later(() -> host.vanish(current.fault.seconds()), Duration.ZERO);
             return null;
@@ -360,6 +366,7 @@ final class FirmwareInstance extends SimulatedInstance {
             counters.operations.writtenBytes(getResourcePath(PACKAGE).toString(), last.size());
         }
         LOG.info("{}: {} has a package of {} bytes, version {}", endpoint, path, last.size(), last.version());
+        host.log(LogSeverity.INFO, name + ": image complete, " + last.size() + " bytes, version " + last.version());
         if (current.has(Fault.Kind.INTEGRITY)) {
             idle(INTEGRITY_FAILURE);
         } else if (current.has(Fault.Kind.UNSUPPORTED)) {
@@ -399,6 +406,10 @@ final class FirmwareInstance extends SimulatedInstance {
         if (moved) {
             stateChange = Instant.now();
             LOG.info("{}: {} State {}, Result {}", endpoint, path, state.ordinal(), result);
+        }
+        if (moved || judged) {
+            host.log(result > SUCCESS ? LogSeverity.ERROR : LogSeverity.INFO,
+                    name + ": state " + state.ordinal() + ", result " + result);
         }
         int[] told = moved && judged ? new int[] { STATE, UPDATE_RESULT }
                 : moved ? new int[] { STATE } : judged ? new int[] { UPDATE_RESULT } : new int[0];
@@ -476,6 +487,7 @@ final class FirmwareInstance extends SimulatedInstance {
     private synchronized void fail(Transfer failed, int newResult, String reason) {
         if (transfer == failed && !failed.done) {
             LOG.info("{}: {} did not get its package: {}", endpoint, path, reason);
+            host.log(LogSeverity.WARNING, name + ": fetching failed: " + reason);
             idle(newResult);
         }
     }
@@ -487,7 +499,7 @@ final class FirmwareInstance extends SimulatedInstance {
             }
             return;
         }
-        if (current.has(Fault.Kind.SILENT_AT) && current.content.size() > current.fault.bytes()) {
+        if (current.has(Fault.Kind.SILENT_AT) && current.content.size() > current.fault.number()) {
             awaitCleared(current);
         } else {
             goOn(current, current.pace);
@@ -601,6 +613,7 @@ final class FirmwareInstance extends SimulatedInstance {
     private void goDown() {
         if (before != null) {
             LOG.info("{}: {} rolls back from {} to {}", endpoint, path, version, before);
+            host.log(LogSeverity.WARNING, name + ": image " + version + " not confirmed, back to " + before);
             version = before;
             before = null;
         }
@@ -637,6 +650,7 @@ final class FirmwareInstance extends SimulatedInstance {
             version = ready.version();
         }
         LOG.info("{}: {} runs {}", endpoint, path, version);
+        host.log(LogSeverity.INFO, name + ": slots swapped, running " + version);
         idle(SUCCESS);
     }
 

@@ -34,10 +34,13 @@ final class Fleet implements AutoCloseable {
     /** How many of the server's last messages a device recognises when they come again. */
     private static final int REMEMBERED = 64;
     private static final int BLOCK = 1024;
+    /** How long a line may be missing in the file of log lines. */
+    private static final long LOG_FILE_MILLIS = 200;
 
     private final Settings settings;
     private final SharedThreads threads;
     private final List<Device> devices = new ArrayList<>();
+    private final LogFile logFile;
 
     /** @throws IllegalArgumentException with one line for the user if names or credentials are of no use */
     Fleet(Settings settings, ObjectModels models) throws IOException {
@@ -52,9 +55,19 @@ final class Fleet implements AutoCloseable {
             });
         }
         checkPorts(settings);
+        try {
+            logFile = settings.logs().file() == null ? null : new LogFile(settings.logs().file());
+        } catch (IOException e) {
+            throw new IllegalArgumentException("--log-file: the file cannot be written: " + e.getMessage(), e);
+        }
         threads = new SharedThreads();
+        if (logFile != null) {
+            threads.timers().scheduleWithFixedDelay(logFile::flush, LOG_FILE_MILLIS, LOG_FILE_MILLIS,
+                    TimeUnit.MILLISECONDS);
+        }
         FleetContext context = new FleetContext(threads, configuration(settings), models,
-                settings.testObject() ? TestObject.model() : null, new DefaultLwM2mEncoder(), new DefaultLwM2mDecoder());
+                settings.testObject() ? TestObject.model() : null, new DefaultLwM2mEncoder(), new DefaultLwM2mDecoder(),
+                logFile);
         SplittableRandom seeds = new SplittableRandom(settings.seed());
         for (int i = 0; i < names.length; i++) {
             boolean sleeper = i >= names.length - settings.sleepers();
@@ -146,6 +159,9 @@ final class Fleet implements AutoCloseable {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
+        if (logFile != null) {
+            logFile.flush();
+        }
     }
 
     @Override
@@ -153,5 +169,8 @@ final class Fleet implements AutoCloseable {
         stop(false, 0);
         devices.forEach(Device::destroy);
         threads.close();
+        if (logFile != null) {
+            logFile.close();
+        }
     }
 }

@@ -10,8 +10,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -29,7 +31,8 @@ import picocli.CommandLine.Option;
 @Command(name = "flownexus-fleet", sortOptions = false, usageHelpWidth = 100, description = {
         "Simulates LwM2M devices, many in one process.",
         "Each has the objects Server (1), Device (3), Connectivity (4), Firmware Update (5), Location (6), "
-                + "Temperature (3303), Humidity (3304), Actuation (3306) and Light Control (3311). Durations are in seconds, with decimals." })
+                + "Temperature (3303), Humidity (3304), Actuation (3306) and Light Control (3311); with --logs Event Log (20). "
+                + "Durations are in seconds, with decimals." })
 public final class Main implements Callable<Integer> {
 
     /** How long a report may be old. */
@@ -177,6 +180,43 @@ public final class Main implements Callable<Integer> {
             + "before the reboot, which takes --boot-seconds (default ${DEFAULT-VALUE})")
     private BigDecimal installSeconds;
 
+    @Option(names = "--logs", negatable = true, defaultValue = "false", fallbackValue = "true", description = "devices "
+            + "have Event Log (20) and Send the lines that their software logs (off by default); docs/device-logs.md")
+    private boolean logs;
+
+    @Option(names = "--log-interval", paramLabel = "S", defaultValue = "10", description = "time between two lines of "
+            + "one device, on average (default ${DEFAULT-VALUE}); what happens to it is logged besides")
+    private BigDecimal logInterval;
+
+    @Option(names = "--log-delay", paramLabel = "S", defaultValue = "5", description = "how long a line waits for "
+            + "others to fill its message (default ${DEFAULT-VALUE}); errors do not wait")
+    private BigDecimal logDelay;
+
+    @Option(names = "--log-message-bytes", paramLabel = "N", defaultValue = "480", description = "largest log message "
+            + "(default ${DEFAULT-VALUE})")
+    private int logMessageBytes;
+
+    @Option(names = "--log-lines", paramLabel = "N", defaultValue = "1024", description = "most lines that a device "
+            + "keeps while it cannot send (default ${DEFAULT-VALUE}); the oldest are given up")
+    private int logLines;
+
+    @Option(names = "--log-memory", paramLabel = "BYTES", defaultValue = "16384", description = "most memory that they "
+            + "take (default ${DEFAULT-VALUE})")
+    private int logMemory;
+
+    @Option(names = "--device-log-level", paramLabel = "N", defaultValue = "4", description = "what devices keep until "
+            + "the server writes /20/0/26241: 0 nothing, 1 errors, 2 and warnings, 3 and infos, 4 all (default "
+            + "${DEFAULT-VALUE})")
+    private int deviceLogLevel;
+
+    @Option(names = "--log-storm", paramLabel = "ENDPOINT:N", description = "repeatable: this device logs N further "
+            + "lines a second")
+    private List<String> logStorms = new ArrayList<>();
+
+    @Option(names = "--log-file", paramLabel = "FILE", description = "all lines that devices keep, as JSON lines; one "
+            + "that is given up follows once more")
+    private Path logFile;
+
     @Option(names = "--fault", paramLabel = "FAULT", description = { "repeatable: a misbehaviour on demand, "
             + "[ENDPOINT:]PATH[@OPERATION]=KIND[:SECONDS][*TIMES], as in /3/0/14=unauthorized or "
             + "sim-3:/3/0/4@execute=late:2*1. ENDPOINT may hold * and ?. The path stands for everything below it, too, and / for everything; "
@@ -190,7 +230,11 @@ public final class Main implements Callable<Integer> {
                     + "lost@BYTES:SECONDS, silent@BYTES[:SECONDS], hang-1 (one of these for each package); slow:SECONDS; "
                     + "execute-lost, execute-mute; hang-2, hang-3, install-failed, install-failed-2, constant-version, "
                     + "no-change, rollback:SECONDS, other-version:TEXT, cancelled, deferred (one of these for each "
-                    + "execute); docs/development.md has the table" })
+                    + "execute); docs/development.md has the table",
+            "Of what devices measure and send, with the paths /3303/0/5700 and /3304/0/5700: value[@N]:NUMBER (NaN, "
+                    + "Infinity, 1e300; each Nth value), conflict (two values of one moment), twice (a Send comes twice; of "
+                    + "log lines with /20/0/4014). Of the clock, with the path /3/0/13, from the device's start: clock:boot "
+                    + "(1970), clock:2000-01-01, clock:-86400 (seconds off), drift:PARTS_PER_MILLION" })
     private List<String> faults = new ArrayList<>();
 
     @Option(names = "--fault-file", paramLabel = "FILE", description = "more faults, one a line, # begins a comment; read "
@@ -354,7 +398,30 @@ public final class Main implements Callable<Integer> {
                 dtlsTimeout == null ? ack : positive("--dtls-retransmission-timeout", dtlsTimeout),
                 handshakeRetransmissions, ports, startRate, connectionId, first, longest,
                 positive("--boot-seconds", bootSeconds), deregister, roundTrip(), testObject,
-                new FaultPlan(faults, faultFile), firmware());
+                new FaultPlan(faults, faultFile), firmware(), logs());
+    }
+
+    private LogSettings logs() {
+        if (!logs && (logFile != null || !logStorms.isEmpty())) {
+            throw new IllegalArgumentException((logFile != null ? "--log-file" : "--log-storm") + " needs --logs");
+        }
+        atLeast("--log-message-bytes", logMessageBytes, 128);
+        atMost("--log-message-bytes", logMessageBytes, 60_000);
+        atLeast("--log-lines", logLines, 1);
+        atLeast("--log-memory", logMemory, logMessageBytes);
+        atLeast("--device-log-level", deviceLogLevel, 0);
+        atMost("--device-log-level", deviceLogLevel, 4);
+        Map<String, Integer> storms = new HashMap<>();
+        for (String storm : logStorms) {
+            int colon = storm.lastIndexOf(':');
+            if (colon < 1 || !storm.substring(colon + 1).matches("[1-9]\\d{0,4}")) {
+                throw new IllegalArgumentException("--log-storm: '" + storm
+                        + "' is not ENDPOINT:LINES_PER_SECOND, as in sim-1:500");
+            }
+            storms.put(storm.substring(0, colon), Integer.parseInt(storm.substring(colon + 1)));
+        }
+        return new LogSettings(logs, positive("--log-interval", logInterval), positive("--log-delay", logDelay),
+                logMessageBytes, logLines, logMemory, deviceLogLevel, Map.copyOf(storms), logFile);
     }
 
     private Settings.Firmware firmware() {

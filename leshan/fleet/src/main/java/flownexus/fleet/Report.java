@@ -64,6 +64,10 @@ final class Report {
         line.put("muted", device.isMuted());
         line.put("lifetime", device.lifetime());
         line.put("firmware", device.firmware());
+        Map<String, Object> logs = device.logs();
+        if (logs != null) {
+            line.put("logs", logs);
+        }
         line.put("paths", counters.operations.snapshot());
         try {
             return JSON.writeValueAsString(line);

@@ -5,7 +5,10 @@ import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
+import java.util.function.BooleanSupplier;
 
 import org.eclipse.leshan.client.request.UplinkRequestSender;
 import org.eclipse.leshan.client.servers.LwM2mServer;
@@ -46,6 +49,7 @@ final class SampleSender {
 
     private final UplinkRequestSender uplink;
     private final Duration answerTimeout;
+    private final BooleanSupplier twice;
     private final Counters counters;
     private final Listener listener;
 
@@ -54,9 +58,12 @@ final class SampleSender {
     private int refusals;
     private boolean busy;
 
-    SampleSender(UplinkRequestSender uplink, Duration answerTimeout, Counters counters, Listener listener) {
+    /** @param twice asked for each series: whether it is to be sent once more after it arrived */
+    SampleSender(UplinkRequestSender uplink, Duration answerTimeout, BooleanSupplier twice, Counters counters,
+            Listener listener) {
         this.uplink = uplink;
         this.answerTimeout = answerTimeout;
+        this.twice = twice;
         this.counters = counters;
         this.listener = listener;
     }
@@ -95,8 +102,10 @@ final class SampleSender {
                 return;
             }
             List<Sample> batch = new ArrayList<>();
+            Set<Sample> moments = new HashSet<>();
             for (Sample sample : pending) {
-                if (batch.size() == BATCH) {
+                // a second value of the same moment goes with the next series: one has only room for one
+                if (batch.size() == BATCH || !moments.add(new Sample(sample.time(), sample.path(), 0))) {
                     break;
                 }
                 batch.add(sample);
@@ -114,10 +123,20 @@ final class SampleSender {
             listener.drained();
             return;
         }
+        send(server, series.build(), size, twice.getAsBoolean());
+    }
+
+    private void send(LwM2mServer server, TimestampedLwM2mNodes series, int size, boolean again) {
         counters.sends.incrementAndGet();
         try {
-            uplink.send(server, new SendRequest(ContentFormat.SENML_CBOR, series.build(), null),
-                    answerTimeout.toMillis(), response -> answered(server, size, response), this::failed);
+            uplink.send(server, new SendRequest(ContentFormat.SENML_CBOR, series, null), answerTimeout.toMillis(),
+                    response -> {
+                        if (again && response.isSuccess()) {
+                            send(server, series, size, false);
+                        } else {
+                            answered(server, size, response);
+                        }
+                    }, this::failed);
         } catch (RuntimeException e) {
             failed(e);
         }

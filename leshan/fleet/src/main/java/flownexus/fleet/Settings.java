@@ -21,7 +21,7 @@ record Settings(URI server, Mode mode, Path credentials, int count, String endpo
         Duration updatePeriod, long seed, Duration ackTimeout, int maxRetransmit, Duration dtlsTimeout,
         int dtlsMaxRetransmissions, int firstPort, int startRate, boolean connectionId, Duration backoff,
         Duration backoffMax, Duration boot, boolean deregister, Duration roundTrip, boolean testObject,
-        FaultPlan faults, Firmware firmware) {
+        FaultPlan faults, Firmware firmware, LogSettings logs) {
 
     /**
      * What the devices' object 5 is like.

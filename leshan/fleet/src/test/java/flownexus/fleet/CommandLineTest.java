@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Map;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -83,6 +84,21 @@ class CommandLineTest {
             --server coap://localhost --fault /5=other-version | --fault: '/5=other-version': other-version needs a text
             --server coap://localhost --fault /5/0/0=integrity | --fault: '/5/0/0=integrity': integrity is a fault of firmware
             --server coap://localhost --fault /3=no-space  | --fault: '/3=no-space': no-space is a fault of firmware
+            --server coap://localhost --fault /3303=value  | --fault: '/3303=value': value needs a number, as in value:NaN
+            --server coap://localhost --fault /3303=value:x | --fault: '/3303=value:x': value needs a number
+            --server coap://localhost --fault /3/0/9=value:1 | --fault: '/3/0/9=value:1': value is a fault of values, its path is
+            --server coap://localhost --fault /6=twice     | --fault: '/6=twice': twice is a fault of Sends
+            --server coap://localhost --fault /3/0/13=clock:now | --fault: '/3/0/13=clock:now': clock needs a time
+            --server coap://localhost --fault /3/0=drift:5 | --fault: '/3/0=drift:5': drift is a fault of the clock
+            --server coap://localhost --fault /3303=conflict:2 | --fault: '/3303=conflict:2': conflict takes no seconds
+            --server coap://localhost --log-storm sim-1:5  | --log-storm needs --logs
+            --server coap://localhost --log-file lines     | --log-file needs --logs
+            --server coap://localhost --logs --log-storm 5 | --log-storm: '5' is not ENDPOINT:LINES_PER_SECOND
+            --server coap://localhost --logs --log-storm sim-1:0 | --log-storm: 'sim-1:0' is not
+            --server coap://localhost --log-message-bytes 64 | --log-message-bytes must be at least 128
+            --server coap://localhost --log-memory 100     | --log-memory must be at least 480
+            --server coap://localhost --log-interval 0     | --log-interval: 0.001 to
+            --server coap://localhost --device-log-level 5 | --device-log-level must be at most 4
             --server coap://localhost --firmware-method 3  | --firmware-method must be at most 2
             --server coap://localhost --firmware-protocols 0,6 | --firmware-protocols must be at most 5
             --server coap://localhost --firmware-instances 0 | --firmware-instances must be at least 1
@@ -114,6 +130,31 @@ class CommandLineTest {
         Fault literal = Fault.parse("a*b?[c]:/5=hang-2");
         assertTrue(literal.concerns("a*b?[c]", "/5/0", null));
         assertFalse(literal.concerns("axbyc", "/5/0", null));
+    }
+
+    @Test
+    void faultsOfClocksAndValuesAreUnderstood() {
+        assertEquals(new Fault(null, "/3303/0/5700", null, Fault.Kind.VALUE, 10, Duration.ZERO, "-Infinity", 3),
+                Fault.parse("/3303/0/5700=value@10:-Infinity*3"));
+        assertEquals(0, Fault.parse("/3304=value:1e308").number());
+        Fault clock = Fault.parse("a:b:/3/0/13=clock:2038-01-19T03:14:07Z");
+        assertEquals("a:b", clock.endpoint());
+        assertEquals("2038-01-19T03:14:07Z", clock.text());
+        assertEquals("-20.5", Fault.parse("sim-*:/3/0/13=drift:-20.5").text());
+        assertEquals(Fault.Kind.TWICE, Fault.parse("/20/0/4014=twice").kind());
+        assertEquals(Fault.Kind.CONFLICT, Fault.parse("/=conflict*1").kind());
+    }
+
+    @Test
+    void logsAreTaken() {
+        LogSettings logs = settings("--server", "coap://127.0.0.1").logs();
+        assertFalse(logs.on());
+        assertEquals(480, logs.messageBytes());
+        logs = settings("--server", "coap://127.0.0.1", "--logs", "--log-storm", "a:b:7", "--log-storm", "c:90")
+                .logs();
+        assertTrue(logs.on());
+        assertEquals(Map.of("a:b", 7, "c", 90), logs.storms());
+        assertFalse(settings("--server", "coap://127.0.0.1", "--logs", "--no-logs").logs().on());
     }
 
     @ParameterizedTest

@@ -619,6 +619,11 @@ class FirmwareTest {
                     }
 
                     @Override
+                    public void log(LogSeverity severity, String text) {
+                        // nobody reads it
+                    }
+
+                    @Override
                     public void vanish(Duration absence) {
                         throw new IllegalStateException("nobody asked for it");
                     }
