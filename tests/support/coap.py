@@ -15,11 +15,17 @@ from typing import Self
 from tests.support.processes import free_port
 from tests.support.waiting import wait_for
 
-OBSERVE, LOCATION_PATH, URI_PATH, CONTENT_FORMAT, URI_QUERY = 6, 8, 11, 12, 15
+OBSERVE, LOCATION_PATH, URI_PATH, CONTENT_FORMAT, URI_QUERY, BLOCK1 = 6, 8, 11, 12, 15, 27
 TEXT, LINK_FORMAT, SENML_JSON = 0, 40, 110
 CON, ACK = 0, 2
 METHODS = {1: "GET", 2: "POST", 3: "PUT", 4: "DELETE", 5: "FETCH", 7: "IPATCH"}
 Options = Sequence[tuple[int, bytes]]
+BLOCK_BYTES, BLOCK_EXPONENT = 1024, 6
+
+
+def uint(number: int) -> bytes:
+    """A number as the value of an option (RFC 7252, 3.2)."""
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 
 @dataclass(frozen=True)
@@ -186,6 +192,30 @@ class ScriptedDevice:
         """A Send of so many numbers, one a second from `start` (seconds since 1970) on: some 8 kB in the journal."""
         more = "".join(f',{{"t":{second},"v":{second}.5}}' for second in range(1, count))
         self.send(f'[{{"bn":"{path}","bt":{start},"v":0.5}}{more}]')
+
+    def upload(self, content_format: int | None, payload: bytes) -> str:
+        """A Send of anything, block by block (RFC 7959) where it is long; returns the code of the last answer."""
+        options = [(URI_PATH, b"dp")]
+        if content_format is not None:
+            options.append((CONTENT_FORMAT, uint(content_format)))
+        if len(payload) <= BLOCK_BYTES:
+            return self.ask(_request("0.02", options, payload)).code
+        for number, start in enumerate(range(0, len(payload), BLOCK_BYTES)):
+            more = start + BLOCK_BYTES < len(payload)
+            block = uint(number << 4 | more << 3 | BLOCK_EXPONENT)
+            request = _request("0.02", [*options, (BLOCK1, block)], payload[start : start + BLOCK_BYTES])
+            code = self.ask(request).code
+            if code != "2.31":
+                break
+        return code
+
+    def notify(self, observation: Message, sequence: int, content_format: int | None, payload: bytes) -> None:
+        """A confirmable notification of anything that fits into a datagram (RFC 7641, 4.2); its ACK is not awaited."""
+        options = [(OBSERVE, uint(sequence))]
+        if content_format is not None:
+            options.append((CONTENT_FORMAT, uint(content_format)))
+        message = Message(CON, "2.05", next(self._ids) % 0x10000, observation.token, options, payload)
+        self._udp.send(message.encode())
 
     def _run(self) -> None:
         while not self._ended.is_set():

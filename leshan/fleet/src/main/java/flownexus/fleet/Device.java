@@ -146,7 +146,7 @@ final class Device implements NotificationTap {
         logInstance = settings.logs().on() ? new LogInstance(log.ring(), account::isMuted, counters, this::later)
                 : null;
         if (logInstance != null) {
-            objects.add(FixedObject.of(LogInstance.withLevel(context.models().nearest(LogInstance.OBJECT, "1.0")),
+            objects.add(FixedObject.of(context.models().nearest(LogInstance.OBJECT, "1.0"),
                     logInstance));
         }
         client = build(context, objects);

@@ -1,14 +1,8 @@
 package flownexus.fleet;
 
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.function.BooleanSupplier;
 
-import org.eclipse.leshan.core.model.ObjectModel;
-import org.eclipse.leshan.core.model.ResourceModel;
-import org.eclipse.leshan.core.model.ResourceModel.Operations;
-import org.eclipse.leshan.core.model.ResourceModel.Type;
 import org.eclipse.leshan.core.response.ExecuteResponse;
 import org.eclipse.leshan.core.response.ReadResponse;
 import org.eclipse.leshan.core.response.WriteResponse;
@@ -29,8 +23,8 @@ final class LogInstance extends SimulatedInstance {
     private static final long FORMAT = 100;
     private static final long MAX_CLASS = 255;
     private static final long MAX_LEVEL = 4;
-    private static final int DATA_AVAILABLE = 1;
-    private static final int STOPPED = 2;
+    private static final int DATA_AVAILABLE = 2;
+    private static final int STOPPED = 1;
 
     private long logClass;
 
@@ -74,15 +68,6 @@ final class LogInstance extends SimulatedInstance {
             later.execute(() -> changed(LOG_LEVEL));
             return WriteResponse.success();
         });
-    }
-
-    /** The registry's object with the log level. */
-    static ObjectModel withLevel(ObjectModel registry) {
-        List<ResourceModel> resources = new ArrayList<>(registry.resources.values());
-        resources.add(new ResourceModel(LOG_LEVEL, "Log level", Operations.RW, false, false, Type.INTEGER, "0..4", "",
-                "Lines up to this severity are kept: 0 none, 1 errors, 2 and warnings, 3 and infos, 4 all"));
-        return new ObjectModel(registry.id, registry.name, registry.description, registry.version, registry.multiple,
-                registry.mandatory, resources, registry.urn, registry.lwm2mVersion, registry.description2);
     }
 
     private synchronized long logClass() {

@@ -70,10 +70,6 @@ final class TestServer implements AutoCloseable {
     private static final ObjectModels MODELS = ObjectModels
             .load(List.of(Path.of("src/main/resources/objects")));
 
-    static {
-        MODELS.overlay(List.of(LogInstance.withLevel(MODELS.nearest(LogInstance.OBJECT, "1.0"))));
-    }
-
     final InMemorySecurityStore security = new InMemorySecurityStore();
     // read while devices go on talking
     final List<Sample> samples = new CopyOnWriteArrayList<>();

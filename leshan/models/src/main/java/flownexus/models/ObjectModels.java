@@ -26,7 +26,7 @@ import org.eclipse.leshan.core.model.ObjectModel;
 
 /**
  * The object models known to a process: those of Leshan's core, the OMA registry's (on the class path as
- * {@code /models/*.xml}) and a user's own DDF files. The later source wins where two describe the same object and
+ * {@code /models/*.xml}), ours ({@code /objects/*.xml}) and a user's own DDF files. The later source wins where two describe the same object and
  * version; before all of them come those that are laid over while the process runs.
  * <p>
  * Safe for use by several threads.
@@ -70,7 +70,8 @@ public final class ObjectModels {
      */
     public static ObjectModels load(Collection<Path> userFolders) {
         List<ObjectModel> models = new ArrayList<>(ObjectLoader.loadAllDefault());
-        models.addAll(registryModels());
+        models.addAll(bundled("models"));
+        models.addAll(bundled("objects"));
         for (Path folder : userFolders) {
             if (!Files.isDirectory(folder)) {
                 throw new IllegalArgumentException("object models: " + folder + " is not a folder");
@@ -121,6 +122,12 @@ public final class ObjectModels {
         return nearest(id, usable ? new Version(version) : null);
     }
 
+    /** The newest version of an object that there is a model of; null if there is none. */
+    public Version newestVersion(int id) {
+        NavigableMap<Version, ObjectModel> versions = index.byId.get(id);
+        return versions == null ? null : versions.lastKey();
+    }
+
     private static int major(Version version) {
         String text = version.toString();
         return Integer.parseInt(text.substring(0, text.indexOf('.')));
@@ -131,16 +138,16 @@ public final class ObjectModels {
         return Integer.parseInt(text.substring(text.indexOf('.') + 1));
     }
 
-    /** The registry's files lie beside this class, in a jar or (during a build) in a folder. */
-    private static List<ObjectModel> registryModels() {
+    /** Files that lie beside this class, in a jar or (during a build) in a folder. */
+    private static List<ObjectModel> bundled(String folder) {
         try {
             CodeSource source = ObjectModels.class.getProtectionDomain().getCodeSource();
             Path location = Path.of(source.getLocation().toURI());
             if (Files.isDirectory(location)) {
-                return parseFolder(location.resolve("models"));
+                return parseFolder(location.resolve(folder));
             }
             try (FileSystem jar = FileSystems.newFileSystem(location)) {
-                return parseFolder(jar.getPath("/models"));
+                return parseFolder(jar.getPath("/" + folder));
             }
         } catch (IOException | URISyntaxException e) {
             throw new IllegalStateException("object models: the built-in ones cannot be read: " + e.getMessage(), e);

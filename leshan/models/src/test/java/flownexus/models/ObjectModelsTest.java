@@ -11,8 +11,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.IntStream;
 
 import org.eclipse.leshan.core.LwM2m.Version;
+import org.eclipse.leshan.core.model.ObjectModel;
 import org.eclipse.leshan.core.model.ResourceModel.Type;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -42,6 +44,21 @@ class ObjectModelsTest {
         assertEquals("1.2", models.nearest(3, "1.2").version);
         assertEquals("1.0", models.nearest(3, (String) null).version);
         assertNull(models.nearest(54321, "1.0"));
+    }
+
+    @Test
+    void oursComeBeforeTheRegistrys() {
+        ObjectModels models = ObjectModels.load(List.of());
+        ObjectModel log = models.nearest(20, "1.0");
+
+        assertEquals("1.0", log.version);
+        assertEquals(Type.INTEGER, log.resources.get(26241).type);
+        assertEquals("Log level", log.resources.get(26241).name);
+        assertEquals(Type.OPAQUE, log.resources.get(4014).type);
+        assertEquals(List.of("LogClass", "LogStart", "LogStop", "LogStatus", "LogData", "LogDataFormat"),
+                IntStream.rangeClosed(4010, 4015).mapToObj(id -> log.resources.get(id).name).toList());
+        assertEquals(new Version("1.2"), models.newestVersion(3));
+        assertNull(models.newestVersion(54321));
     }
 
     @Test

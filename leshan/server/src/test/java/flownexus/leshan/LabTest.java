@@ -126,7 +126,7 @@ class LabTest {
             assertEquals(1700000000000.001, event.at("/samples/1/time").doubleValue());
             assertEquals("2.0", event.at("/samples/1/nodes/~13303~10~15700/value").asText());
 
-            String large = "[{'bn':'/3303/0/5700','bt':1700000000,'v':0}" + ",{'v':1.25}".repeat(5000) + "]";
+            String large = "[{'bn':'/3303/0/5700','bt':1700000000,'v':0}" + ",{'v':1.25},{'v':2.5}".repeat(2500) + "]";
             assertEquals(ResponseCode.CHANGED, device.post(MediaTypeRegistry.APPLICATION_SENML_JSON, utf8(large)));
             tail.await("a large Send, block by block", each -> each.is("SEND", "series")
                     && each.data().get("samples").size() == 5001);

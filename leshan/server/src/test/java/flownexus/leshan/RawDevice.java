@@ -28,14 +28,14 @@ import org.eclipse.californium.elements.config.UdpConfig;
 /** A device over plain CoAP that can do what Leshan's client would not: bad payloads, silence, sudden ends. */
 final class RawDevice implements AutoCloseable {
 
-    /** {@code /3303/0/5700}: a payload of any kind. */
+    /** A resource with a payload of any kind. */
     static final class Value extends CoapResource {
 
         volatile byte[] payload = "21.5".getBytes(StandardCharsets.UTF_8);
         volatile int format = MediaTypeRegistry.TEXT_PLAIN;
 
-        Value() {
-            super("5700");
+        Value(String id) {
+            super(id);
             setObservable(true);
             setObserveType(Type.CON);
         }
@@ -56,7 +56,10 @@ final class RawDevice implements AutoCloseable {
         }
     }
 
-    final Value value = new Value();
+    /** {@code /3303/0/5700}. */
+    final Value value = new Value("5700");
+    /** {@code /33999/0/1}, of an object that no model knows. */
+    final Value unknown = new Value("1");
     /** The message ids of all requests that came, also of those it was deaf to. */
     final List<Integer> messageIds = new CopyOnWriteArrayList<>();
     private final AtomicInteger deafTo = new AtomicInteger();
@@ -84,7 +87,8 @@ final class RawDevice implements AutoCloseable {
             }
         });
         device.addEndpoint(socket);
-        device.add(new CoapResource("3303").add(new CoapResource("0").add(value)));
+        device.add(new CoapResource("3303").add(new CoapResource("0").add(value)),
+                new CoapResource("33999").add(new CoapResource("0").add(unknown)));
         device.start();
     }
 

@@ -16,6 +16,7 @@ import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 
+import org.eclipse.californium.core.coap.Response;
 import org.eclipse.californium.core.config.CoapConfig;
 import org.eclipse.californium.core.config.CoapConfig.TrackerMode;
 import org.eclipse.californium.elements.auth.PreSharedKeyIdentity;
@@ -31,12 +32,15 @@ import org.eclipse.californium.scandium.dtls.CertificateType;
 import org.eclipse.californium.scandium.dtls.cipher.CipherSuite;
 import org.eclipse.californium.scandium.dtls.x509.SingleCertificateProvider;
 import org.eclipse.leshan.core.model.LwM2mModel;
+import org.eclipse.leshan.core.node.LwM2mPath;
+import org.eclipse.leshan.core.node.codec.CodecException;
 import org.eclipse.leshan.core.node.codec.DefaultLwM2mEncoder;
 import org.eclipse.leshan.core.observation.Observation;
 import org.eclipse.leshan.core.peer.LwM2mIdentity;
 import org.eclipse.leshan.core.request.DownlinkDeviceManagementRequest;
 import org.eclipse.leshan.core.response.ErrorCallback;
 import org.eclipse.leshan.core.response.LwM2mResponse;
+import org.eclipse.leshan.core.response.ReadResponse;
 import org.eclipse.leshan.core.response.ResponseCallback;
 import org.eclipse.leshan.server.LeshanServer;
 import org.eclipse.leshan.server.LeshanServerBuilder;
@@ -51,6 +55,7 @@ import org.slf4j.LoggerFactory;
 
 import flownexus.leshan.events.EventLog;
 import flownexus.leshan.events.TransferProgress;
+import flownexus.leshan.json.Json;
 import flownexus.leshan.json.RegistrationWriter;
 import flownexus.leshan.packages.GrantStore;
 import flownexus.leshan.packages.PackageStore;
@@ -70,9 +75,14 @@ public final class LwM2mService {
 
     private static final Logger LOG = LoggerFactory.getLogger(LwM2mService.class);
 
-    /** Bounds a Send, a block-wise read and a block-wise notification; Californium's default of 8 KiB loses real ones. */
-    private static final int MAX_BODY_BYTES = 4 << 20;
+    /**
+     * Bounds a Send, a block-wise read and a block-wise notification; Californium's default of 8 KiB loses real ones. In
+     * hexadecimal, as it is kept where it is not understood, it has less than 4 MiB: who reads events need take no more.
+     */
+    private static final int MAX_BODY_BYTES = (2 << 20) - (64 << 10);
     private static final int CONNECTION_ID_BYTES = 6;
+    /** Some large uploads take a second to understand; on a small machine too others go on meanwhile. */
+    private static final int MIN_PROTOCOL_THREADS = 4;
     private static final int READERS = 2;
     private static final int MAX_READS = 10_000;
     private static final long CLEAN_PERIOD_SECONDS = 2;
@@ -110,6 +120,10 @@ public final class LwM2mService {
     private final LeshanServer server;
     private final RegistrationServiceImpl registrations;
     private final PackagePushes pushes;
+    private final NearestModelProvider modelProvider;
+    private final SampleDecoder decoder = new SampleDecoder();
+    /** One payload at a time: it may be large, and there is no hurry. */
+    private final Object decoding = new Object();
     /** Reads blocks that devices fetch, so that a slow disk holds up no protocol thread. */
     private final ExecutorService disk = new ThreadPoolExecutor(READERS, READERS, 0, TimeUnit.SECONDS,
             new ArrayBlockingQueue<>(MAX_READS), task -> new Thread(task, "packages"));
@@ -136,11 +150,12 @@ public final class LwM2mService {
                             presence.heard(registration.getClientTransportData().getIdentity());
                             uplink.alive(registration);
                         }));
+        this.modelProvider = new NearestModelProvider(models);
         this.server = new LeshanServerBuilder()
                 .setEndpointsProviders(endpoints)
                 .setRegistrationStore(store)
                 .setAuthorizer(authorizer)
-                .setObjectModelProvider(new NearestModelProvider(models))
+                .setObjectModelProvider(modelProvider)
                 .setEncoder(new DefaultLwM2mEncoder(false))
                 .setDecoder(new PayloadGuard())
                 .disableQueueModeSupport()
@@ -156,6 +171,8 @@ public final class LwM2mService {
                 UdpConfig.DEFINITIONS, DtlsConfig.DEFINITIONS);
         configuration.set(CoapConfig.MID_TRACKER, TrackerMode.NULL);
         configuration.set(CoapConfig.MAX_RESOURCE_BODY_SIZE, MAX_BODY_BYTES);
+        configuration.set(CoapConfig.PROTOCOL_STAGE_THREAD_COUNT,
+                Math.max(MIN_PROTOCOL_THREADS, Runtime.getRuntime().availableProcessors()));
         configuration.set(CoapConfig.PREFERRED_BLOCK_SIZE, 1024);
         configuration.set(CoapConfig.MAX_MESSAGE_SIZE, 1024);
         configuration.set(DtlsConfig.DTLS_ROLE, DtlsRole.SERVER_ONLY);
@@ -223,6 +240,48 @@ public final class LwM2mService {
     /** The models of a client's objects. */
     public LwM2mModel model(Registration registration) {
         return server.getModelProvider().getObjectModel(registration);
+    }
+
+    /**
+     * Decodes with the models that are known now what a device sent at some time; the device need not be registered.
+     *
+     * @return writes the fields of the answer
+     * @throws CodecException if nothing of it can be understood
+     */
+    public Json.Writer decode(String endpoint, StoredPayload payload) {
+        Registration registration = registration(endpoint);
+        LwM2mModel model;
+        if (payload.versions() != null) {
+            model = modelProvider.model(payload.versions());
+        } else {
+            model = registration == null ? modelProvider.newest() : model(registration);
+        }
+        String rootPath = payload.rootPath();
+        if (rootPath == null && registration != null) {
+            rootPath = registration.getRootPath();
+        }
+        SampleDecoder.Decoded decoded;
+        synchronized (decoding) {
+            decoded = decoder.decode(payload.octets(), payload.format(), rootPath, payload.paths(), model,
+                    payload.received());
+        }
+        return json -> {
+            json.writeStringField("ep", endpoint);
+            DecodedWriter.write(json, decoded, decoded.samples());
+            json.writeArrayFieldStart("errors");
+            for (String error : decoded.errors()) {
+                json.writeString(error);
+            }
+            json.writeEndArray();
+        };
+    }
+
+    /** The paths of values in a device's answer whose types neither the answer nor a model told. */
+    public List<LwM2mPath> guessed(Registration registration, LwM2mPath path, LwM2mResponse response) {
+        return response instanceof ReadResponse read && read.getContent() != null
+                && read.getCoapResponse() instanceof Response answer
+                        ? UnknownTypes.of(path, read.getContent(), answer.getOptions(), model(registration))
+                        : List.of();
     }
 
     public boolean isSleeping(Registration registration) {

@@ -1,7 +1,9 @@
 package flownexus.leshan.coap;
 
 import java.util.Collection;
+import java.util.Map;
 import java.util.Objects;
+import java.util.function.IntFunction;
 
 import org.eclipse.leshan.core.LwM2m.Version;
 import org.eclipse.leshan.core.model.LwM2mModel;
@@ -23,6 +25,20 @@ public final class NearestModelProvider implements LwM2mModelProvider {
 
     @Override
     public LwM2mModel getObjectModel(Registration registration) {
+        return model(registration.getSupportedObject(), registration::getSupportedVersion);
+    }
+
+    /** The models of a client that announced objects in these versions; of others they are those of version 1.0. */
+    LwM2mModel model(Map<Integer, Version> announced) {
+        return model(announced, announced::get);
+    }
+
+    /** The models of a client of which nothing is known: the newest ones. */
+    LwM2mModel newest() {
+        return model(Map.of(), models::newestVersion);
+    }
+
+    private LwM2mModel model(Map<Integer, Version> announced, IntFunction<Version> versions) {
         return new LwM2mModel() {
 
             @Override
@@ -34,13 +50,12 @@ public final class NearestModelProvider implements LwM2mModelProvider {
             @Override
             public ObjectModel getObjectModel(int objectId) {
                 // an object that was not announced (a Send may hold such) still is what its number says
-                Version version = registration.getSupportedVersion(objectId);
-                return models.nearest(objectId, version);
+                return models.nearest(objectId, versions.apply(objectId));
             }
 
             @Override
             public Collection<ObjectModel> getObjectModels() {
-                return registration.getSupportedObject().entrySet().stream()
+                return announced.entrySet().stream()
                         .map(object -> models.nearest(object.getKey(), object.getValue())).filter(Objects::nonNull)
                         .toList();
             }

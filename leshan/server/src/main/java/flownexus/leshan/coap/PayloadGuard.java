@@ -1,6 +1,7 @@
 package flownexus.leshan.coap;
 
 import java.io.IOException;
+import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
@@ -31,6 +32,8 @@ final class PayloadGuard extends DefaultLwM2mDecoder {
     private static final int MAX_EXPONENT = 9999;
     private static final int MAX_EXPONENT_DIGITS = 4;
     private static final int MAX_BIGNUM_BYTES = 256;
+    /** An object instance, a resource, its instances. */
+    private static final int MAX_TLV_DEPTH = 3;
     /** As lenient as the decoder's own: what that accepts must be looked at to its end. */
     private static final JsonFactory JSON = new JsonFactory();
 
@@ -52,6 +55,50 @@ final class PayloadGuard extends DefaultLwM2mDecoder {
         if (!usable) {
             throw new CodecException("a number with an exponent or a length beyond all sense");
         }
+        if ((format.getCode() == ContentFormat.TLV_CODE || format.getCode() == ContentFormat.OLD_TLV_CODE)
+                && isDeep(payload)) {
+            throw new CodecException("TLV entries within entries beyond all sense");
+        }
+    }
+
+    /**
+     * Whether TLV entries are in each other deeper than there are kinds of them: the decoder goes into each, and an error makes
+     * it write down the whole payload once a level.
+     */
+    private static boolean isDeep(byte[] tlv) {
+        int[] ends = new int[MAX_TLV_DEPTH];
+        int depth = 0;
+        int at = 0;
+        while (at < tlv.length) {
+            while (depth > 0 && at >= ends[depth - 1]) {
+                depth--;
+            }
+            int type = tlv[at] & 0xff;
+            int idBytes = (type & 0x20) == 0 ? 1 : 2;
+            int lengthBytes = type >> 3 & 3;
+            int content = at + 1 + idBytes + lengthBytes;
+            if (content > tlv.length) {
+                return false;
+            }
+            int length = type & 7;
+            if (lengthBytes > 0) {
+                length = 0;
+                for (int index = content - lengthBytes; index < content; index++) {
+                    length = length << 8 | tlv[index] & 0xff;
+                }
+            }
+            boolean holdsEntries = (type & 0x40) == 0;
+            if (holdsEntries && length > 0) {
+                if (depth == MAX_TLV_DEPTH) {
+                    return true;
+                }
+                ends[depth++] = content + length;
+                at = content;
+            } else {
+                at = content + length;
+            }
+        }
+        return false;
     }
 
     private static boolean mayHaveTags(byte[] cbor) {
@@ -69,6 +116,16 @@ final class PayloadGuard extends DefaultLwM2mDecoder {
         } catch (CBORException e) {
             return true;  // the decoder says better what is wrong
         }
+    }
+
+    /** Whether a number can be calculated with. */
+    static boolean isUsable(BigDecimal number) {
+        return Math.abs((long) number.scale()) <= MAX_EXPONENT;
+    }
+
+    /** Whether all numbers in an item can be calculated with. */
+    static boolean isUsable(CBORObject item) {
+        return usable(item);
     }
 
     private static boolean usable(CBORObject item) {

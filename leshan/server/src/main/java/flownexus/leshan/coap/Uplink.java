@@ -1,6 +1,7 @@
 package flownexus.leshan.coap;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -30,6 +31,7 @@ import org.eclipse.leshan.server.registration.UpdatedRegistration;
 import com.fasterxml.jackson.core.JsonGenerator;
 
 import flownexus.leshan.events.EventLog;
+import flownexus.leshan.json.Json;
 import flownexus.leshan.json.NodeWriter;
 import flownexus.leshan.security.EndpointAuthorizer;
 
@@ -38,6 +40,8 @@ final class Uplink {
 
     /** A registration's last update is noted at most so often, in ms: it is a matter of lifetimes, which are seconds. */
     private static final long TOUCH_INTERVAL_MILLIS = 1000;
+    /** An event has so many values at most, of long ones fewer: some MB of JSON, whatever a device sends at once. */
+    private static final int MAX_WEIGHT = 20_000;
 
     private final EventLog events;
     private final SampleDecoder decoder = new SampleDecoder();
@@ -70,29 +74,17 @@ final class Uplink {
      * @param committed runs when it is on disk
      */
     void send(ClientProfile profile, LwM2mPeer sender, Message message, Runnable committed) {
-        String endpoint = profile.getEndpoint();
         follow(profile.getRegistration(), sender, message);
-        ContentFormat format = format(message);
-        long received = received(message);
-        SampleDecoder.Decoded decoded;
-        try {
-            decoded = decoder.decode(payload(message), format, profile.getRootPath(), List.of(), profile.getModel(),
-                    received);
-        } catch (CodecException e) {
-            undecoded(endpoint, null, message, format, e.getMessage(), committed);
+        Upload upload = new Upload(profile, List.of(), true, message, received(message));
+        SampleDecoder.Decoded decoded = decoded(upload, committed);
+        if (decoded == null) {
             return;
         }
-        if (!decoded.errors().isEmpty()) {
-            undecoded(endpoint, null, message, format, String.join("; ", decoded.errors()), null);
-        }
-        events.publish("SEND", endpoint, count(decoded.samples()), json -> {
-            json.writeStartObject();
-            json.writeStringField("ep", endpoint);
+        List<List<Sample>> parts = Sample.parts(decoded.samples(), MAX_WEIGHT);
+        publish(upload, "SEND", count(decoded.samples()), decoded, parts, committed, (json, part) -> {
             json.writeFieldName("val");
-            NodeWriter.write(json, Sample.newest(decoded.samples()));
-            writeTimes(json, decoded, received);
-            json.writeEndObject();
-        }, committed);
+            NodeWriter.write(json, Sample.newest(part));
+        });
     }
 
     /** Takes a notification: a value, or word that the device has ended the observation. */
@@ -112,23 +104,15 @@ final class Uplink {
             }, HeldAcknowledgement.take());
             return;
         }
-        ContentFormat format = format(response);
-        long received = received(response);
-        SampleDecoder.Decoded decoded;
-        try {
-            decoded = decoder.decode(payload(response), format, profile.getRootPath(), paths, profile.getModel(),
-                    received);
-        } catch (CodecException e) {
-            undecoded(endpoint, paths, response, format, e.getMessage(), HeldAcknowledgement.take());
+        Upload upload = new Upload(profile, paths, false, response, received(response));
+        Runnable acknowledgement = HeldAcknowledgement.take();
+        SampleDecoder.Decoded decoded = decoded(upload, acknowledgement);
+        if (decoded == null) {
             return;
         }
-        if (!decoded.errors().isEmpty()) {
-            undecoded(endpoint, paths, response, format, String.join("; ", decoded.errors()), null);
-        }
-        Map<LwM2mPath, LwM2mNode> newest = Sample.newest(decoded.samples());
-        events.publish("NOTIFICATION", endpoint, join(paths), json -> {
-            json.writeStartObject();
-            json.writeStringField("ep", endpoint);
+        List<List<Sample>> parts = Sample.parts(decoded.samples(), MAX_WEIGHT);
+        publish(upload, "NOTIFICATION", join(paths), decoded, parts, acknowledgement, (json, part) -> {
+            Map<LwM2mPath, LwM2mNode> newest = Sample.newest(part);
             if (observation instanceof SingleObservation) {
                 json.writeStringField("kind", "single");
                 json.writeStringField("res", paths.get(0).toString());
@@ -138,55 +122,110 @@ final class Uplink {
                 json.writeStringField("kind", "composite");
                 json.writeFieldName("val");
                 NodeWriter.write(json, newest);
-                json.writeArrayFieldStart("paths");
-                for (LwM2mPath path : paths) {
-                    json.writeString(path.toString());
-                }
-                json.writeEndArray();
+                writePaths(json, paths);
             }
             if (response.getOptions().hasObserve()) {
                 json.writeNumberField("observe", response.getOptions().getObserve());
             }
-            writeTimes(json, decoded, received);
-            json.writeEndObject();
-        }, HeldAcknowledgement.take());
+        });
     }
 
-    private void undecoded(String endpoint, List<LwM2mPath> paths, Message message, ContentFormat format, String error,
-            Runnable committed) {
-        events.publish("UNDECODED", endpoint, error == null ? "" : error.lines().findFirst().orElse(""), json -> {
+    /** What a device sent on its own, and when it came. */
+    private record Upload(ClientProfile profile, List<LwM2mPath> paths, boolean isSend, Message message, long received) {
+
+        byte[] payload() {
+            return message.getPayload() == null ? new byte[0] : message.getPayload();
+        }
+
+        ContentFormat format() {
+            return message.getOptions().hasContentFormat()
+                    ? ContentFormat.fromCode(message.getOptions().getContentFormat())
+                    : null;
+        }
+    }
+
+    /** Writes what only one kind of event has, of one part of the samples. */
+    @FunctionalInterface
+    private interface Fields {
+        void write(JsonGenerator json, List<Sample> part) throws IOException;
+    }
+
+    /** What an upload says; null if nothing of it can be understood, which is told then. */
+    private SampleDecoder.Decoded decoded(Upload upload, Runnable committed) {
+        try {
+            return decoder.decode(upload.payload(), upload.format(), upload.profile.getRootPath(), upload.paths,
+                    upload.profile.getModel(), upload.received);
+        } catch (CodecException e) {
+            undecoded(upload, e.getMessage(), committed);
+            return null;
+        }
+    }
+
+    private void publish(Upload upload, String type, String detail, SampleDecoder.Decoded decoded,
+            List<List<Sample>> parts, Runnable committed, Fields fields) {
+        String endpoint = upload.profile.getEndpoint();
+        if (!decoded.isComplete()) {
+            undecoded(upload, decoded.incompleteness(), null);
+        }
+        for (int index = 0; index < parts.size(); index++) {
+            List<Sample> part = parts.get(index);
+            byte[] event;
+            try {
+                event = Json.bytes(json -> {
+                    json.writeStartObject();
+                    json.writeStringField("ep", endpoint);
+                    fields.write(json, part);
+                    json.writeNumberField("time", upload.received);
+                    DecodedWriter.write(json, decoded, part);
+                    json.writeEndObject();
+                });
+            } catch (UncheckedIOException e) {
+                undecoded(upload, Problems.line("it cannot be told in JSON: " + e.getMessage()), committed);
+                return;
+            }
+            // appended in order, so that all of it is on disk when the last part is
+            events.publish(type, endpoint, detail, event, index == parts.size() - 1 ? committed : null);
+        }
+    }
+
+    private void undecoded(Upload upload, String error, Runnable committed) {
+        String endpoint = upload.profile.getEndpoint();
+        ContentFormat format = upload.format();
+        events.publish("UNDECODED", endpoint, error, json -> {
             json.writeStartObject();
             json.writeStringField("ep", endpoint);
-            if (paths != null) {
-                writePath(json, paths);
+            json.writeStringField("received", upload.isSend ? "send" : "notification");
+            if (upload.paths.size() == 1) {
+                json.writeStringField("path", upload.paths.get(0).toString());
             }
+            writePaths(json, upload.paths);
             json.writeStringField("format", format == null ? "none" : format.getName());
-            json.writeStringField("hex", HexFormat.of().formatHex(payload(message)));
-            json.writeStringField("error", String.valueOf(error));
-            json.writeNumberField("time", received(message));
+            if (format != null) {
+                json.writeNumberField("contentFormat", format.getCode());
+            }
+            json.writeStringField("rootPath", upload.profile.getRootPath());
+            DecodedWriter.writeVersions(json, upload.profile.getRegistration().getSupportedObject());
+            json.writeStringField("hex", HexFormat.of().formatHex(upload.payload()));
+            json.writeStringField("error", error);
+            json.writeNumberField("time", upload.received);
             json.writeEndObject();
         }, committed);
-    }
-
-    private static void writeTimes(JsonGenerator json, SampleDecoder.Decoded decoded, long received)
-            throws IOException {
-        json.writeNumberField("time", received);
-        if (decoded.clockless()) {
-            json.writeStringField("clock", "none");
-        }
-        Sample.write(json, decoded.samples());
     }
 
     private static void writePath(JsonGenerator json, List<LwM2mPath> paths) throws IOException {
         if (paths.size() == 1) {
             json.writeStringField("path", paths.get(0).toString());
         } else {
-            json.writeArrayFieldStart("paths");
-            for (LwM2mPath path : paths) {
-                json.writeString(path.toString());
-            }
-            json.writeEndArray();
+            writePaths(json, paths);
         }
+    }
+
+    private static void writePaths(JsonGenerator json, List<LwM2mPath> paths) throws IOException {
+        json.writeArrayFieldStart("paths");
+        for (LwM2mPath path : paths) {
+            json.writeString(path.toString());
+        }
+        json.writeEndArray();
     }
 
     private static String join(List<LwM2mPath> paths) {
@@ -195,16 +234,6 @@ final class Uplink {
 
     private static String count(List<Sample> samples) {
         return samples.size() + (samples.size() == 1 ? " sample" : " samples");
-    }
-
-    private static byte[] payload(Message message) {
-        return message.getPayload() == null ? new byte[0] : message.getPayload();
-    }
-
-    private static ContentFormat format(Message message) {
-        return message.getOptions().hasContentFormat()
-                ? ContentFormat.fromCode(message.getOptions().getContentFormat())
-                : null;
     }
 
     /** Notes that a device is alive which speaks in another session than that of its registration. */

@@ -60,8 +60,13 @@ public final class EventLog {
      * @param committed see {@link Journal#append}; may be null
      */
     public void publish(String type, String endpoint, String detail, Json.Writer data, Runnable committed) {
+        publish(type, endpoint, detail, Json.bytes(data), committed);
+    }
+
+    /** As above, with the JSON in UTF-8. */
+    public void publish(String type, String endpoint, String detail, byte[] data, Runnable committed) {
         LOG.info("{} {} {}", type, LogText.of(endpoint), LogText.of(detail));
-        journal.append(type, endpoint == null ? "" : endpoint, Json.bytes(data), committed);
+        journal.append(type, endpoint == null ? "" : endpoint, data, committed);
     }
 
     /** Journals an event that has been logged already. */

@@ -105,18 +105,23 @@ final class Call {
 
     /** Reads the body without blocking, then goes on with it; what that throws becomes the answer. */
     void withBody(Consumer<byte[]> next) {
-        if (request.getLength() > MAX_BODY_BYTES) {
-            text(413, "the body is larger than " + (MAX_BODY_BYTES >> 20) + " MiB");
-            return;
-        }
-        read(new ByteArrayOutputStream(), next);
+        withBody(MAX_BODY_BYTES, next);
     }
 
-    private void read(ByteArrayOutputStream body, Consumer<byte[]> next) {
+    /** As above, with another limit than usual. */
+    void withBody(int maxBytes, Consumer<byte[]> next) {
+        if (request.getLength() > maxBytes) {
+            text(413, "the body is larger than " + (maxBytes >> 20) + " MiB");
+            return;
+        }
+        read(new ByteArrayOutputStream(), maxBytes, next);
+    }
+
+    private void read(ByteArrayOutputStream body, int maxBytes, Consumer<byte[]> next) {
         while (true) {
             Content.Chunk chunk = request.read();
             if (chunk == null) {
-                request.demand(() -> read(body, next));
+                request.demand(() -> read(body, maxBytes, next));
                 return;
             }
             if (Content.Chunk.isFailure(chunk)) {
@@ -128,8 +133,8 @@ final class Call {
             boolean last = chunk.isLast();
             chunk.release();
             body.writeBytes(piece);
-            if (body.size() > MAX_BODY_BYTES) {
-                text(413, "the body is larger than " + (MAX_BODY_BYTES >> 20) + " MiB");
+            if (body.size() > maxBytes) {
+                text(413, "the body is larger than " + (maxBytes >> 20) + " MiB");
                 return;
             }
             if (last) {

@@ -58,12 +58,14 @@ final class DeviceApi {
     private final RequestSender sender;
     private final PackageStore packages;
     private final GrantApi grants;
+    private final DecodeApi decode;
     private final LwM2mAttributeParser attributes = new DefaultLwM2mAttributeParser();
 
     DeviceApi(LwM2mService lwm2m, RequestService requests, PackageStore packages, GrantApi grants) {
         this.lwm2m = lwm2m;
         this.packages = packages;
         this.grants = grants;
+        this.decode = new DecodeApi(lwm2m);
         this.sender = new RequestSender(lwm2m, requests);
     }
 
@@ -80,6 +82,10 @@ final class DeviceApi {
         List<String> rest = call.path.subList(1, call.path.size());
         if (rest.equals(List.of("awake")) && call.method().equals("PUT")) {
             call.withBody(body -> setAwakeWindow(call, endpoint, body));
+            return;
+        }
+        if (rest.equals(List.of("decode")) && call.method().equals("POST")) {
+            decode.handle(call, endpoint);
             return;
         }
         if (!rest.isEmpty() && rest.get(0).equals("grants")) {

@@ -19,6 +19,7 @@ import org.eclipse.leshan.server.registration.Registration;
 import flownexus.leshan.coap.LwM2mService;
 import flownexus.leshan.coap.PackagePush;
 import flownexus.leshan.coap.Transmission;
+import flownexus.leshan.json.Json;
 import flownexus.leshan.packages.PackageStore;
 import flownexus.leshan.requests.Job;
 import flownexus.leshan.requests.RequestService;
@@ -82,7 +83,7 @@ final class RequestSender {
                     if (response.isSuccess()) {
                         sending.succeeded();
                     }
-                    call.json(json -> ResponseWriter.write(json, response));
+                    call.json(answer(registration, sending, response));
                 } catch (RuntimeException e) {
                     Failure.of(e).answer(call);
                 }
@@ -93,6 +94,13 @@ final class RequestSender {
             requests.accept(requestId(call), sending.target(registration.getEndpoint()),
                     new DeviceJob<>(registration, sending), found -> answer(call, found));
         }
+    }
+
+    private Json.Writer answer(Registration registration, Sending<?> sending, LwM2mResponse response) {
+        Target target = sending.target(registration.getEndpoint());
+        List<LwM2mPath> guessed = target.path().isEmpty() ? List.of()
+                : lwm2m.guessed(registration, new LwM2mPath(target.path()), response);
+        return json -> ResponseWriter.write(json, response, guessed);
     }
 
     private static void answer(Call call, RequestService.Found found) {
@@ -255,7 +263,7 @@ final class RequestSender {
                 if (response.isSuccess()) {
                     sending.succeeded();
                 }
-                ending.answered(json -> ResponseWriter.write(json, response));
+                ending.answered(answer(registration, sending, response));
             } catch (RuntimeException e) {
                 failed(e, ending);
             }

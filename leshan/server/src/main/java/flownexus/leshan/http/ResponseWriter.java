@@ -1,7 +1,9 @@
 package flownexus.leshan.http;
 
 import java.io.IOException;
+import java.util.List;
 
+import org.eclipse.leshan.core.node.LwM2mPath;
 import org.eclipse.leshan.core.response.CreateResponse;
 import org.eclipse.leshan.core.response.DiscoverResponse;
 import org.eclipse.leshan.core.response.LwM2mResponse;
@@ -18,7 +20,8 @@ final class ResponseWriter {
     private ResponseWriter() {
     }
 
-    static void write(JsonGenerator json, LwM2mResponse response) throws IOException {
+    /** @param guessed the paths of values whose types are not known */
+    static void write(JsonGenerator json, LwM2mResponse response, List<LwM2mPath> guessed) throws IOException {
         json.writeStartObject();
         json.writeStringField("status", response.getCode().toString());
         json.writeBooleanField("valid", response.isValid());
@@ -38,6 +41,13 @@ final class ResponseWriter {
         }
         if (response.isFailure() && response.getErrorMessage() != null && !response.getErrorMessage().isEmpty()) {
             json.writeStringField("errormessage", response.getErrorMessage());
+        }
+        if (!guessed.isEmpty()) {
+            json.writeArrayFieldStart("guessed");
+            for (LwM2mPath path : guessed) {
+                json.writeString(path.toString());
+            }
+            json.writeEndArray();
         }
         json.writeEndObject();
     }
