@@ -47,7 +47,9 @@ def mark(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
     hour = '("time" - (("time" % 3600000000) + 3600000000) % 3600000000) / 3600000000'
     editor.execute(
         f'INSERT INTO "telemetry_stalehour" ("series_id", "hour") '  # noqa: S608 - no input
-        f'SELECT DISTINCT "series_id", {hour} FROM "telemetry_sample"'
+        f'SELECT DISTINCT "series_id", {hour} FROM "telemetry_sample"',
+        # a % is one, no placeholder
+        params=None,
     )
 
 
