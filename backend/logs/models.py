@@ -28,6 +28,13 @@ class Boot(models.Model):
     last_sequence = models.BigIntegerField(default=-1)
     lost = models.BigIntegerField(default=0)
     first_received_at = models.DateTimeField()
+    # The clock of a boot is its fastest message of the last hour or two: `started` is the best of the stretch before
+    # and of this one, whose own best, beginning (uptime, ms) and number of messages these are.
+    stretch_started = models.BigIntegerField()
+    stretch_uptime = models.BigIntegerField()
+    stretch_messages = models.IntegerField(default=0)
+    # the time given to the line `last_sequence` (or to what was lost last); null: none yet
+    last_time = models.BigIntegerField(null=True)
 
     class Meta:
         """A boot once per device."""
@@ -53,8 +60,11 @@ class Line(models.Model):
     # milliseconds since the boot; null with the boot
     uptime = models.BigIntegerField(null=True)
     severity = models.SmallIntegerField(choices=Severity.choices)
-    module = models.CharField(max_length=31, blank=True)
+    # 31 bytes; four characters each where they are no UTF-8
+    module = models.CharField(max_length=124, blank=True)
     text = models.TextField()
+    # UNREAD: why it could not be read, in one sentence
+    problem = models.CharField(max_length=200, blank=True)
 
     class Meta:
         """Newest first; the text is searched through an index of three-letter pieces (see the migrations)."""
@@ -94,8 +104,12 @@ class Loss(models.Model):
     first = models.BigIntegerField()
     last = models.BigIntegerField()
     reason = models.CharField(max_length=8, choices=Reason.choices)
-    # microseconds since 1970: the time of the first line after them
+    # microseconds since 1970: the times of the last line before them (null: none) and of the first line after them
+    since = models.BigIntegerField(null=True)
     time = models.BigIntegerField()
+    # the device's count of given-up lines on either side of them: the difference is how many of these it gave up
+    lost_before = models.BigIntegerField(default=0)
+    lost_after = models.BigIntegerField(default=0)
 
     class Meta:
         """A range of at least one line."""
@@ -104,7 +118,11 @@ class Loss(models.Model):
             models.UniqueConstraint(fields=["boot", "first"], name="logs_loss_once"),
             models.CheckConstraint(condition=Q(last__gte=F("first")), name="logs_loss_forward"),
         ]
-        indexes = [models.Index(fields=["device", "time"], name="logs_loss_device_time")]
+        indexes = [
+            models.Index(fields=["device", "time"], name="logs_loss_device_time"),
+            models.Index(fields=["time"], name="logs_loss_time"),
+            models.Index(fields=["boot", "last"], name="logs_loss_boot_last"),
+        ]
 
     def __str__(self) -> str:
         """How many and why."""
@@ -134,3 +152,19 @@ class Usage(models.Model):
     def __str__(self) -> str:
         """Lines and bytes."""
         return f"{self.device_id} {self.lines} lines, {self.bytes} bytes"
+
+
+class Module(models.Model):
+    """A module that a device has lines of, or had: what a filter offers, without a look at all lines."""
+
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, db_index=False, related_name="log_modules")
+    name = models.CharField(max_length=124)
+
+    class Meta:
+        """A name once per device."""
+
+        constraints = [models.UniqueConstraint(fields=["device", "name"], name="logs_module_once")]
+
+    def __str__(self) -> str:
+        """Device and name."""
+        return f"{self.device_id} {self.name}"

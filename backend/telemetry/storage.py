@@ -7,7 +7,7 @@ Every function works inside the caller's transaction and on SQLite and PostgreSQ
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django.db import connection, transaction
 
@@ -57,6 +57,11 @@ WHERE "id" = %s
 _CHANGE = 'INSERT INTO "devices_change" ("device_id", "kind", "at") VALUES (%s, %s, %s)'
 
 
+# an hour in microseconds: rollups are made hour by hour
+HOUR = 3_600_000_000
+_MARK = 'INSERT INTO "telemetry_stalehour" ("series_id", "hour") VALUES {} ON CONFLICT DO NOTHING'
+
+
 class _CollisionError(Exception):
     """Some rows are there already; undoes the attempt."""
 
@@ -88,6 +93,14 @@ class SampleBuffer:
         """How many samples."""
         return len(self.plain) // 3 + len(self.timed) // 4 + len(self.full) // 6
 
+    def hours(self) -> set[tuple[int, int]]:
+        """(series id, hour since 1970) of all samples."""
+        return {
+            (series_id, time // HOUR)
+            for flat, width in ((self.plain, 3), (self.timed, 4), (self.full, 6))
+            for series_id, time in cast(Iterable[tuple[int, int]], zip(flat[::width], flat[1::width], strict=True))
+        }
+
     def rows(self) -> Iterator[SampleRow]:
         """All of them as rows."""
         plain: Iterator[Any] = iter(self.plain)
@@ -100,10 +113,54 @@ class SampleBuffer:
         yield from zip(full, full, full, full, full, full, strict=True)
 
 
-def samples_insert(samples: SampleBuffer) -> int:
-    """Stores samples; how many were new.
+class Marks:
+    """Which hours (series id, hours since 1970) are known to be marked as stale in the database, so that each is
+    marked once and not with every batch. For the one thread that stores samples and makes the rollups.
+
+    `fresh` holds the marks of the transaction that is under way: its owner says how it ended (`committed`,
+    `rolled_back`), and tells what `rollups_step` has summed up (`forget`). After an error of which nobody knows what
+    it left, `clear`: an hour that is marked twice costs a statement, one that is not marked would never be summed up.
+    """
+
+    __slots__ = ("fresh", "known")
+
+    def __init__(self) -> None:
+        """Nothing is known yet, which is always right."""
+        self.known: set[tuple[int, int]] = set()
+        self.fresh: set[tuple[int, int]] = set()
+
+    def committed(self) -> None:
+        """The transaction's marks are in the database."""
+        self.known |= self.fresh
+        self.fresh.clear()
+
+    def rolled_back(self) -> None:
+        """They are not."""
+        self.fresh.clear()
+
+    def forget(self, hours: Iterable[tuple[int, int]]) -> None:
+        """These hours are summed up; their marks are gone."""
+        self.known.difference_update(hours)
+
+    def clear(self) -> None:
+        """Nothing is known any more."""
+        self.known.clear()
+        self.fresh.clear()
+
+
+def samples_insert(samples: SampleBuffer, marks: Marks | None = None) -> int:
+    """Stores samples and marks their hours as stale; how many were new.
 
     The same value at the same moment is one sample; another value of a moment that has one gets the next `seq`.
+    `marks` saves marking what is marked already; None marks all hours. Its owner tells it how the transaction ended:
+
+        try:
+            with transaction.atomic():
+                samples_insert(samples, marks)
+        except Exception:
+            marks.rolled_back()
+            raise
+        marks.committed()
     """
     count = len(samples)
     if not count:
@@ -119,8 +176,25 @@ def samples_insert(samples: SampleBuffer) -> int:
         for row in _numbered(rows, _present(rows)):
             fresh.full += row
         _insert(fresh)
-        return len(fresh)
+        samples, count = fresh, len(fresh)
+    hours = samples.hours()
+    if marks is None:
+        _mark(hours)
+    else:
+        hours -= marks.known
+        _mark(hours)
+        marks.fresh |= hours
     return count
+
+
+def _mark(hours: Iterable[tuple[int, int]]) -> None:
+    """Marks hours as stale, in one order always, so that two writers could never wait for each other."""
+    ordered = sorted(hours)
+    with connection.cursor() as cursor:
+        for start in range(0, len(ordered), _KEYS):
+            part = ordered[start : start + _KEYS]
+            places = ", ".join(["(%s, %s)"] * len(part))
+            cursor.execute(_MARK.format(places), [number for key in part for number in key])
 
 
 def _numbered(

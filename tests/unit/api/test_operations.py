@@ -387,6 +387,9 @@ def test_the_description(api: Client) -> None:
             "/values",
             "/series",
             "/series/{series_id}/samples",
+            "/chart",
+            "/chart/events",
+            "/storage",
             "/gaps",
             "/server",
             "/live",
@@ -410,6 +413,17 @@ def test_the_description(api: Client) -> None:
             "/firmware/updates/{update_id}",
             "/firmware/campaigns",
             "/firmware/campaigns/{campaign_id}",
+            "/alerts",
+            "/alerts/rules",
+            "/alerts/rules/{rule_id}",
+            "/alerts/channels",
+            "/alerts/channels/{channel_id}",
+            "/alerts/channels/{channel_id}/deliveries",
+            "/dashboards",
+            "/dashboards/{dashboard_id}",
+            "/logs",
+            "/logs/modules",
+            "/logs/download",
         )
     }
     parameters = {one["name"]: one for one in found["paths"]["/api/v1/series/{series_id}/samples"]["get"]["parameters"]}

@@ -24,14 +24,16 @@ OWN = {"account_change_password"}
 ADMINISTER = {
     "people", "person-add", "person-role", "person-active", "person-password",
     "settings", "settings-profiles", "profile-new", "profile-edit", "profile-delete", "profile-rules", "part-rule",
+    "alert-channels", "alert-channel", "alert-channel-act", "part-alert-channel",
     "model-upload", "model-delete", "debug-leshan", "debug-trace", "signing-keys", "signing-key-delete",
 }  # fmt: skip
 OPERATE = {
     "part-object-menu",
     "device-profile", "device-observation", "observation-clear",
     "command-new", "command-ask", "command-act", "command-repeat", "command-cancel", "batch-cancel", "part-bulk-input",
+    "alert-acknowledge", "alert-rule-new", "alert-rule-edit", "alert-rule-act", "part-alert-preview",
     "campaign-new", "campaign-act", "part-campaign-preview", "image-upload", "image-save", "image-delete",
-    "update-new", "update-cancel", "update-retry",
+    "update-new", "update-cancel", "update-retry", "dashboard-new", "dashboard-act",
 }  # fmt: skip
 
 CONVERTED = re.compile(r"<(?:(\w+):)?(\w+)>")

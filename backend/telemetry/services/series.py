@@ -1,4 +1,4 @@
-"""Writes to time series. Samples themselves go the hot way (backend.telemetry.storage)."""
+"""Series come into being with their first sample."""
 
 from collections.abc import Collection
 

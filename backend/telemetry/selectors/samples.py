@@ -1,40 +1,23 @@
-"""Reads of series and samples, by key and in bounded portions: no query here grows with what lies outside its range."""
+"""Reads of samples, by key and in bounded portions: no query here grows with what lies outside its range."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from django.db.models import BigIntegerField, Count, ExpressionWrapper, F, Max, Min, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, Case, Count, ExpressionWrapper, F, Max, Min, QuerySet, Sum, When
 
-from backend.devices.models import Device
-from backend.devices.selectors import Names, time_of
-from backend.lwm2m.paths import resource_ids
-from backend.telemetry.models import Sample, Series
+from backend.telemetry.models import Sample
+from backend.telemetry.reading import SCALE, TINY, samples_after
 
 # microseconds, number, text: what a sample is worth (number None: only text can say it; both: the text is exact)
 Point = tuple[int, float | None, str | None]
+# series id, microseconds, delay in milliseconds (None: no time of the device's own), number, text
+Row = tuple[int, int, int | None, float | None, str | None]
 # microseconds, smallest, largest, mean
 Bucket = tuple[int, float, float, float]
 
-# a power of two changes no digit of a double, and so no sum of doubles overflows (PostgreSQL refuses to)
-SCALE = 2.0**-64
 
-
-@dataclass(frozen=True, kw_only=True)
-class SeriesView:
-    """A series with its names; `first` and `last` are the times of its oldest and newest sample (None: empty)."""
-
-    id: int
-    device: str
-    path: str
-    object_id: int
-    object_instance_id: int
-    resource_id: int
-    resource_instance_id: int | None
-    object_name: str
-    name: str
-    unit: str
-    first: datetime | None
-    last: datetime | None
+# samples that `samples_iter` holds at once
+_PAGE = 5000
 
 
 @dataclass(frozen=True, order=True)
@@ -72,58 +55,6 @@ class SamplePage:
     truncated: bool = False
     # where to go on: after the last sample that this answer covers
     next: Cursor | None = None
-
-
-def _series(device: Device | None = None) -> QuerySet[Series]:
-    oldest = Sample.objects.filter(series=OuterRef("pk")).order_by("time", "seq").values("time")[:1]
-    newest = Sample.objects.filter(series=OuterRef("pk")).order_by("-time", "-seq").values("time")[:1]
-    series = Series.objects.annotate(first_time=Subquery(oldest), last_time=Subquery(newest))
-    return series if device is None else series.filter(device=device)
-
-
-def _views(device: Device, series: list[Series]) -> list[SeriesView]:
-    ids = {one.pk: resource_ids(one.path) for one in series}
-    names = Names(device=device, object_ids={object_id for object_id, *_ in ids.values()})
-    views = []
-    for one in series:
-        object_id, instance_id, resource_id, resource_instance_id = ids[one.pk]
-        first, last = one.first_time, one.last_time  # type: ignore[attr-defined]
-        views.append(
-            SeriesView(
-                id=one.pk,
-                device=device.endpoint,
-                path=one.path,
-                object_id=object_id,
-                object_instance_id=instance_id,
-                resource_id=resource_id,
-                resource_instance_id=resource_instance_id,
-                object_name=names.object_name(object_id),
-                name=names.name(object_id, resource_id),
-                unit=names.unit(object_id, instance_id, resource_id),
-                first=None if first is None else time_of(first),
-                last=None if last is None else time_of(last),
-            )
-        )
-    views.sort(
-        key=lambda view: (
-            view.object_id,
-            view.object_instance_id,
-            view.resource_id,
-            -1 if view.resource_instance_id is None else view.resource_instance_id,
-        )
-    )
-    return views
-
-
-def series_list(*, device: Device) -> list[SeriesView]:
-    """All series of a device in the order of their paths. Three queries; `device` should come with its registration."""
-    return _views(device, list(_series(device)))
-
-
-def series_get(*, series_id: int) -> SeriesView:
-    """One series. Raises Series.DoesNotExist."""
-    series = _series().select_related("device", "device__registration").get(pk=series_id)
-    return _views(series.device, [series])[0]
 
 
 def _range(series_id: int, start: int | None, end: int | None) -> QuerySet[Sample]:
@@ -181,7 +112,7 @@ def samples_thinned(*, series_id: int, start: int | None = None, end: int | None
             until=Max("time"),
             low=Min("number"),
             high=Max("number"),
-            total=Sum(F("number") * SCALE),
+            total=Sum(Case(When(number__gt=-TINY, number__lt=TINY, then=0.0), default=F("number") * SCALE)),
             numbers=Count("number"),
             others=Count("series_id") - Count("number"),
         )
@@ -206,3 +137,20 @@ def samples_thinned(*, series_id: int, start: int | None = None, end: int | None
         truncated=len(points) > max_points,
         next=Cursor(*newest),
     )
+
+
+def samples_iter(*, series_ids: Iterable[int], start: int | None = None, end: int | None = None) -> Iterator[Row]:
+    """All samples with start <= time < end (microseconds; None: open), series after series, each oldest first.
+
+    In constant memory, a page of samples a query, and no transaction lasts longer than one: what is stored meanwhile
+    comes with it if it is later than what has been read of its series.
+    """
+    for series_id in series_ids:
+        # right before the first moment: no seq is below 0
+        time, seq = -(2**63) if start is None else start, -1
+        while True:
+            rows = samples_after(series_id, time, seq, end, _PAGE)
+            for time, seq, delay, number, text in rows:  # noqa: B007 - where the next page begins
+                yield series_id, time, delay, number, text
+            if len(rows) < _PAGE:
+                break
