@@ -262,6 +262,12 @@ NEED_POSTGRES = Need("PostgreSQL", lambda: postgres_folder() is not None, ("post
 NEED_CHROMIUM = Need("Chromium", _have("chromium", "chromium-browser", "google-chrome"), ("chromium",))
 NEED_COMPOSE = Need("docker-compose", _have("docker-compose"), ("docker-compose",))
 NEED_OPENSSL = Need("OpenSSL's command", _have("openssl"), ("openssl",))
+# for the portable parts of zephyr/; gcc alone may come without the C library's headers
+NEED_GCC = Need(
+    "a C compiler",
+    lambda: bool(shutil.which("gcc")) and Path("/usr/include/stdio.h").exists(),
+    ("build-essential",),
+)
 
 
 def _system_ready(needs: Iterable[Need], *, optional: Iterable[Need] = ()) -> None:
@@ -516,7 +522,7 @@ def prepare(*, python: str = "run", java: bool = True, web: bool = True) -> None
             needs += [NEED_JDK, NEED_MAVEN]
         optional = []
         if python == "test":
-            needs += [NEED_POSTGRES, NEED_CHROMIUM, NEED_OPENSSL]
+            needs += [NEED_POSTGRES, NEED_CHROMIUM, NEED_OPENSSL, NEED_GCC]
             optional.append(NEED_COMPOSE)
         _system_ready(needs, optional=optional)
 

@@ -11,7 +11,22 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver
 
 # each adds its operations, in this order: `rest` takes every address that is left
-from backend.api import operations, commands, profiles, definitions, firmware_images, firmware_updates, rest  # isort: skip  # noqa: F401
+# isort: off
+from backend.api import (  # noqa: F401
+    operations,
+    charts,
+    commands,
+    profiles,
+    definitions,
+    firmware_images,
+    firmware_updates,
+    alerts,
+    exports,
+    dashboards,
+    logs,
+    rest,
+)
+# isort: on
 from backend.api.base import api, problem
 
 View = Callable[..., Any]

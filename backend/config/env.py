@@ -37,6 +37,14 @@ def env_int(name: str, *, default: int, least: int, most: int) -> int:
     return int(raw)
 
 
+def env_choice(name: str, known: tuple[str, ...]) -> str:
+    """One of the known words, the first where the variable is unset; anything else raises ImproperlyConfigured."""
+    raw = os.environ.get(name, "").strip().lower() or known[0]
+    if raw not in known:
+        raise ImproperlyConfigured(f"{name}={raw!r}: say one of {', '.join(known)}")
+    return raw
+
+
 def env_list(name: str, default: list[str]) -> list[str]:
     """A comma-separated list; empty entries are dropped."""
     raw = os.environ.get(name)

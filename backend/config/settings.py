@@ -7,7 +7,7 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from backend.config.env import database, env_bool, env_int, env_list, env_path, env_str
+from backend.config.env import database, env_bool, env_choice, env_int, env_list, env_path, env_str
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
@@ -72,6 +72,25 @@ FIRMWARE_HOLD_SECONDS = env_int("FLOWNEXUS_FIRMWARE_HOLD_SECONDS", default=60, l
 FIRMWARE_TRANSFERS = env_int("FLOWNEXUS_FIRMWARE_TRANSFERS", default=3, least=1, most=20)
 # days after which an update ends that could not begin, because the device stayed away
 FIRMWARE_GIVE_UP_DAYS = env_int("FLOWNEXUS_FIRMWARE_GIVE_UP_DAYS", default=30, least=1, most=365)
+
+# -- alerts: messages by e-mail and webhook
+# without a host nothing is sent by e-mail, and the pages say so
+EMAIL_HOST = env_str("FLOWNEXUS_EMAIL_HOST")
+EMAIL_CONFIGURED = bool(EMAIL_HOST)
+_email_security = env_choice("FLOWNEXUS_EMAIL_SECURITY", ("starttls", "tls", "none"))
+EMAIL_USE_TLS = _email_security == "starttls"
+EMAIL_USE_SSL = _email_security == "tls"
+EMAIL_PORT = env_int(
+    "FLOWNEXUS_EMAIL_PORT", default={"starttls": 587, "tls": 465, "none": 25}[_email_security], least=1, most=65535
+)
+EMAIL_HOST_USER = env_str("FLOWNEXUS_EMAIL_USER")
+EMAIL_HOST_PASSWORD = env_str("FLOWNEXUS_EMAIL_PASSWORD")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env_str("FLOWNEXUS_EMAIL_FROM", "FlowNexus <flownexus@localhost>")
+# PEM file with the CAs that webhooks' certificates are checked against, where the well-known ones do not do
+ALERTS_CA_FILE = str(env_path("FLOWNEXUS_ALERTS_CA") or "")
+# days that alerts and their messages are kept after their end
+ALERTS_DAYS = env_int("FLOWNEXUS_ALERTS_DAYS", default=365, least=1, most=36500)
 
 INSTALLED_APPS = [
     "backend.accounts",

@@ -71,7 +71,8 @@ class Rollup(models.Model):
     # samples that are numbers (no NaN, no infinities), and the others
     count = models.IntegerField()
     others = models.IntegerField(default=0)
-    # all null where count is 0
+    # all null where count is 0. The others are also null where they are the same as the minimum: most rows are of
+    # values that do not change, or of one, and so take half the room
     minimum = models.FloatField(null=True)
     maximum = models.FloatField(null=True)
     mean = models.FloatField(null=True)
@@ -82,15 +83,6 @@ class Rollup(models.Model):
     kept_since = models.BigIntegerField(null=True)
     # only of hours: there are rows by minute
     minutes = models.BooleanField(null=True)
-
-    class Meta:
-        """What the retention looks for is found without looking at everything."""
-
-        indexes = [
-            models.Index(
-                fields=["kept_since"], condition=Q(kept_since__isnull=False), name="telemetry_rollup_kept_since"
-            ),
-        ]
 
     def __str__(self) -> str:
         """Series, level and start."""

@@ -39,9 +39,11 @@ WITH span ("a", "b") AS (VALUES {{spans}})
 SELECT (s."time" - %s) / %s, {_SAMPLE_PART} FROM span CROSS JOIN "telemetry_sample" s
 WHERE s."series_id" = %s AND s."time" >= span."a" AND s."time" < span."b" GROUP BY 1
 """  # noqa: S608
+# null: the same as the minimum
+_MAXIMUM, _MEAN = (f'COALESCE(r."{name}", r."minimum")' for name in ("maximum", "mean"))
 _ROLLUP_PART = (
-    f'SUM(r."count"), SUM(r."others"), MIN(r."minimum"), MAX(r."maximum"), '
-    f'SUM(CASE WHEN ABS(r."mean") < {TINY!r} THEN 0.0 ELSE r."mean" * {SCALE!r} * r."count" END)'
+    f'SUM(r."count"), SUM(r."others"), MIN(r."minimum"), MAX({_MAXIMUM}), '
+    f'SUM(CASE WHEN ABS({_MEAN}) < {TINY!r} THEN 0.0 ELSE {_MEAN} * {SCALE!r} * r."count" END)'
 )
 _ROLLUPS = f"""
 SELECT (r."start" - %s) / %s, {_ROLLUP_PART} FROM "telemetry_rollup" r
@@ -52,13 +54,13 @@ WITH span ("a", "b") AS (VALUES {{spans}})
 SELECT (r."start" - %s) / %s, {_ROLLUP_PART} FROM span CROSS JOIN "telemetry_rollup" r
 WHERE r."series_id" = %s AND r."level" = %s AND r."start" >= span."a" AND r."start" < span."b" GROUP BY 1
 """  # noqa: S608
-_HOURS = """
-WITH span ("a", "b") AS (VALUES {spans})
-SELECT r."start", r."count", r."others", r."minimum", r."maximum", r."mean", r."kept_since", r."minutes"
+_HOURS = f"""
+WITH span ("a", "b") AS (VALUES {{spans}})
+SELECT r."start", r."count", r."others", r."minimum", {_MAXIMUM}, {_MEAN}, r."kept_since", r."minutes"
 FROM span CROSS JOIN "telemetry_rollup" r
 WHERE r."series_id" = %s AND r."level" = 3600 AND r."start" >= span."a" AND r."start" < span."b"
 ORDER BY r."start"
-"""
+"""  # noqa: S608
 _STALE = 'SELECT "hour" FROM "telemetry_stalehour" WHERE "series_id" = %s AND "hour" >= %s AND "hour" <= %s ORDER BY 1'
 _OTHERS = """
 WITH span ("a", "b") AS (VALUES {spans})
@@ -75,6 +77,8 @@ _HOUR_AT = (
 )
 _START, _GONE = '"start"', '"kept_since" IS NULL'
 _INSIDE = '>= %(start)s AND "{}" < %(end)s'
+# an hour that goes on after a bound may have its samples there; where they are gone, it counts where it begins
+_REACHES = '< %({0})s AND ("kept_since" IS NULL OR "start" <= %({0})s - 3600000000)'
 _EXTENT = "SELECT " + ", ".join(
     f"({one})"
     for one in (
@@ -84,10 +88,10 @@ _EXTENT = "SELECT " + ", ".join(
         _SAMPLE_AT.format(">= %(end)s", "ASC"),
         _HOUR_AT.format(_START, _INSIDE.format("start"), "ASC"),
         _HOUR_AT.format(_GONE, _INSIDE.format("start"), "ASC"),
-        _HOUR_AT.format(_START, _INSIDE.format("start"), "DESC"),
-        _HOUR_AT.format(_GONE, _INSIDE.format("start"), "DESC"),
+        _HOUR_AT.format(_START, '>= %(start)s AND "start" ' + _REACHES.format("end"), "DESC"),
+        _HOUR_AT.format(_GONE, '>= %(start)s AND "start" ' + _REACHES.format("end"), "DESC"),
         _HOUR_AT.format(_START, '= %(hour)s AND "kept_since" IS NULL AND "minutes"', "ASC"),
-        _HOUR_AT.format(_START, "< %(start)s", "DESC"),
+        _HOUR_AT.format(_START, _REACHES.format("start"), "DESC"),
         _HOUR_AT.format(_START, ">= %(end)s", "ASC"),
     )
 )
@@ -287,9 +291,9 @@ def number_at(series_id: int, start: int, end: int, *, newest: bool) -> float | 
         f'AND "number" IS NOT NULL ORDER BY "time" {order}, "seq" {order} LIMIT 1',
         (series_id, start, end),
     )
-    column = "last" if newest else "first"
+    column = f'COALESCE("{"last" if newest else "first"}", "minimum")'
     gone = _rows(
-        f'SELECT "start", "{column}" FROM "telemetry_rollup" WHERE "series_id" = %s AND "level" = 3600 '  # noqa: S608
+        f'SELECT "start", {column} FROM "telemetry_rollup" WHERE "series_id" = %s AND "level" = 3600 '  # noqa: S608
         'AND "start" >= %s AND "start" < %s AND "kept_since" IS NULL AND "count" > 0 '
         f'ORDER BY "start" {order} LIMIT 1',
         (series_id, start, end),

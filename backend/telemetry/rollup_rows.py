@@ -2,6 +2,7 @@
 between two batches. Inside the caller's transaction, on SQLite and PostgreSQL alike. Times in microseconds since 1970.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ _COLUMNS = (
     '"series_id", "level", "start", "count", "others", "minimum", "maximum", "mean", "first", "last", '
     '"kept_since", "minutes"'
 )
+# null: the same as the minimum
+_VALUES = re.sub('"(maximum|mean|first|last)"', r'COALESCE("\1", "minimum")', _COLUMNS)
 _ROW = f"({', '.join(['%s'] * 12)})"
 _UPSERT = (
     f'INSERT INTO "telemetry_rollup" ({_COLUMNS}) VALUES {{rows}} '  # noqa: S608
@@ -32,7 +35,7 @@ _SAMPLES = (
     'WHERE "series_id" = %s AND "time" >= %s AND "time" < %s ORDER BY "time", "seq"'
 )
 _READ = (
-    f'WITH wanted ("s", "t") AS (VALUES {{keys}}) SELECT {_COLUMNS} FROM wanted '  # noqa: S608
+    f'WITH wanted ("s", "t") AS (VALUES {{keys}}) SELECT {_VALUES} FROM wanted '  # noqa: S608
     'CROSS JOIN "telemetry_rollup" WHERE "series_id" = "s" AND "level" = %s AND "start" >= "t" AND "start" < "t" + %s '
     'ORDER BY "series_id", "start"'
 )
@@ -130,8 +133,10 @@ def rollups_upsert(rows: Sequence[RollupRow]) -> None:
             flat: list[Any] = []
             for row in part:
                 one = row.summary
-                flat += (row.series_id, row.level, row.start, one.count, one.others, one.minimum, one.maximum)
-                flat += (one.mean, one.first, one.last, row.kept_since, row.minutes)
+                low = one.minimum
+                flat += (row.series_id, row.level, row.start, one.count, one.others, low)
+                flat += (None if value == low else value for value in (one.maximum, one.mean, one.first, one.last))
+                flat += (row.kept_since, row.minutes)
             cursor.execute(_UPSERT.format(rows=", ".join([_ROW] * len(part))), flat)
 
 

@@ -8,6 +8,8 @@ from django.db.models.functions import Substr
 from django.utils import timezone
 
 from backend.accounts.models import User
+from backend.alerts.models import Alert
+from backend.alerts.selectors import AlertCounts, alert_counts, alerts_open
 from backend.commands.models import Command, State
 from backend.commands.selectors import command_list
 from backend.devices.models import (
@@ -53,6 +55,9 @@ class Attention:
     failed_commands: int
     failed_updates: int
     stopped_campaigns: list[Campaign]
+    alerts: AlertCounts
+    # those of them that matter most
+    alerts_first: list[Alert]
     # and that wait, which is no reason for worry
     waiting_commands: int
 
@@ -68,14 +73,16 @@ class Attention:
             or self.failed_commands
             or self.failed_updates
             or self.stopped_campaigns
+            or self.alerts.open
         )
 
 
 def attention(*, silent_count: int, silent_limit: int = 5) -> Attention:
-    """What needs attention now. `silent_count`: from `status_counts`, which the page has anyway. Ten queries."""
+    """What needs attention now. `silent_count`: from `status_counts`, which the page has anyway. Eleven queries."""
     since = timezone.now() - RECENT
     refused = DeviceEvent.objects.filter(kind=DeviceEvent.Kind.REFUSED, at__gte=since)
     refused_count = refused.count()
+    counts = alert_counts()
     failed = observation_failures().aggregate(paths=Count("pk"), devices=Count("device", distinct=True))
     raw = RawEvent.objects.filter(received_at__gte=since).aggregate(number=Count("pk"), latest=Max("received_at"))
     gaps = list(StreamGap.objects.filter(recorded_at__gte=since).order_by("-recorded_at")[:100])
@@ -94,6 +101,8 @@ def attention(*, silent_count: int, silent_limit: int = 5) -> Attention:
         failed_commands=commands_failed().count(),
         failed_updates=updates_failed().count(),
         stopped_campaigns=campaigns_stopped(),
+        alerts=counts,
+        alerts_first=alerts_open(limit=3) if counts.open else [],
         waiting_commands=Command.objects.filter(state=State.QUEUED).count(),
     )
 

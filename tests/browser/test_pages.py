@@ -23,6 +23,8 @@ PAGES = [
     "/commands/new/?all=1",
     "/commands/new/?all=1&kind=write&path=/1/0/6",
     "/commands/batches/",
+    "/logs/",
+    "/devices/sim-1/?tab=logs",
     "/events/",
     "/events/?kind=refused",
     "/events/raw/",

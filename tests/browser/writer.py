@@ -38,8 +38,8 @@ from backend.devices.models import (  # noqa: E402
     StreamGap,
 )
 from backend.pki.models import Certificate, Credential  # noqa: E402
-from backend.telemetry.models import Sample, Series  # noqa: E402
-from tests.browser import firmware  # noqa: E402
+from backend.telemetry.models import Sample, Series, StaleHour  # noqa: E402
+from tests.browser import alerts, charts, firmware, logs, places  # noqa: E402
 
 PASSWORD = "correct horse battery"
 # id, name, unit, type, operations, range; a trailing * of the operations: several values
@@ -164,6 +164,7 @@ def seed(*, devices: int = 0) -> None:
     Sample.objects.create(
         series=Series.objects.create(device=device, path="/4/0/2"), time=microseconds(now), text="Infinity"
     )
+    charts.hours_mark()
     ServerInterval.objects.create(
         server=server, state="down", started_at=now - timedelta(seconds=780), ended_at=now - timedelta(seconds=600),
         reason="Leshan refused the connection",
@@ -261,6 +262,7 @@ def value(*, endpoint: str, path: str, number: float) -> None:
         resource_write(device, path, "FLOAT", repr(number), number, now)
         series, _ = Series.objects.get_or_create(device=device, path=path)
         Sample.objects.create(series=series, time=microseconds(now), number=number)
+        StaleHour.objects.get_or_create(series=series, hour=microseconds(now) // charts.HOUR_US)
         Device.objects.filter(pk=device.pk).update(last_contact=now)
         Change.objects.create(device_id=device.pk, kind=Change.Kind.VALUES)
 
@@ -332,7 +334,8 @@ def heartbeat() -> None:
 
 COMMANDS: dict[str, Any] = {
     "seed": seed, "session": session, "value": value, "status": status, "sync": sync, "answer": answer, "batch": batch,
-    **firmware.COMMANDS,
+    **alerts.COMMANDS, **firmware.COMMANDS,
+    **charts.COMMANDS, **logs.COMMANDS, **places.COMMANDS,
 }  # fmt: skip
 
 

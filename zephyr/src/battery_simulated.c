@@ -11,6 +11,9 @@
 #include <zephyr/sys/util.h>
 
 #include "app.h"
+#if defined(CONFIG_FLOWNEXUS_SERIES)
+#include "series.h"
+#endif
 
 LOG_MODULE_DECLARE(flownexus, CONFIG_FLOWNEXUS_LOG_LEVEL);
 
@@ -33,6 +36,9 @@ static uint8_t power_source = LWM2M_DEVICE_PWR_SRC_TYPE_BAT_INT;
 static int32_t millivolts;
 static uint8_t level;
 static uint8_t status;
+#if defined(CONFIG_FLOWNEXUS_SERIES)
+static struct series levels = {.path = BATTERY(LEVEL_ID)};
+#endif
 
 /* Returns the level in percent. */
 static uint8_t measure(bool *charging)
@@ -58,7 +64,11 @@ static void sample(struct k_work *work)
 		(void)lwm2m_device_add_err(LWM2M_DEVICE_ERROR_LOW_POWER);
 	}
 	/* Each notifies its observers if it has changed */
+#if defined(CONFIG_FLOWNEXUS_SERIES)
+	series_put(&levels, percent);
+#else
 	lwm2m_set_u8(&BATTERY(LEVEL_ID), percent);
+#endif
 	lwm2m_set_s32(&SOURCE(VOLTAGE_ID), EMPTY_MILLIVOLTS + MILLIVOLTS_PER_PERCENT * percent);
 	lwm2m_set_u8(&BATTERY(STATUS_ID), charging ? LWM2M_DEVICE_BATTERY_STATUS_CHARGING
 					  : low    ? LWM2M_DEVICE_BATTERY_STATUS_LOW
@@ -78,6 +88,9 @@ int battery_init(void)
 				 sizeof(millivolts), 0);
 	ret |= lwm2m_set_res_buf(&BATTERY(LEVEL_ID), &level, sizeof(level), sizeof(level), 0);
 	ret |= lwm2m_set_res_buf(&BATTERY(STATUS_ID), &status, sizeof(status), sizeof(status), 0);
+#if defined(CONFIG_FLOWNEXUS_SERIES)
+	ret |= series_add(&levels);
+#endif
 	if (ret == 0) {
 		LOG_INF("The battery is simulated");
 		k_work_schedule(&sample_work, K_NO_WAIT);

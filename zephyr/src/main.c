@@ -15,6 +15,12 @@
 #include <zephyr/sys/util.h>
 
 #include "app.h"
+#if defined(CONFIG_FLOWNEXUS_LOGS)
+#include "log_send.h"
+#endif
+#if defined(CONFIG_FLOWNEXUS_SERIES)
+#include "series.h"
+#endif
 
 #if defined(CONFIG_BOARD_NATIVE_SIM)
 #include <posix_board_if.h>
@@ -52,6 +58,12 @@ static void on_event(struct lwm2m_ctx *ctx, enum lwm2m_rd_client_event event)
 	/* A refusal is followed by a network error, which needs no advice of its own then */
 	static bool refused;
 
+#if defined(CONFIG_FLOWNEXUS_LOGS)
+	log_send_event(event);
+#endif
+#if defined(CONFIG_FLOWNEXUS_SERIES)
+	series_event(event);
+#endif
 	switch (event) {
 	case LWM2M_RD_CLIENT_EVENT_REGISTRATION_COMPLETE:
 		atomic_set(&retry_seconds, RETRY_MIN_SECONDS);
@@ -166,6 +178,12 @@ int main(void)
 	/* A modem; the attempts below go on until it has a network */
 	(void)conn_mgr_all_if_up(true);
 	(void)conn_mgr_all_if_connect(true);
+#endif
+#if defined(CONFIG_FLOWNEXUS_LOGS)
+	log_send_init(&client);
+#endif
+#if defined(CONFIG_FLOWNEXUS_SERIES)
+	series_init(&client);
 #endif
 	LOG_INF("Connecting '%s' to %s", endpoint, app_settings.server);
 	while (true) {

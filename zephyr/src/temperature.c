@@ -10,12 +10,17 @@
 #include <zephyr/random/random.h>
 
 #include "app.h"
+#if defined(CONFIG_FLOWNEXUS_SERIES)
+#include "series.h"
+#endif
 
 LOG_MODULE_DECLARE(flownexus, CONFIG_FLOWNEXUS_LOG_LEVEL);
 
 #define TEMPERATURE(resource) LWM2M_OBJ(IPSO_OBJECT_TEMP_SENSOR_ID, 0, resource)
 
 /* Resources of the Temperature object */
+#define MIN_ID       5601
+#define MAX_ID       5602
 #define MIN_RANGE_ID 5603
 #define MAX_RANGE_ID 5604
 #define VALUE_ID     5700
@@ -36,12 +41,37 @@ static int32_t measure(void)
 	return value;
 }
 
+#if defined(CONFIG_FLOWNEXUS_SERIES)
+static struct series temperatures = {.path = TEMPERATURE(VALUE_ID), .divisor = 100};
+
+/* Lowest and highest, which Zephyr's object keeps only for values that observers are told of. */
+static void update_extremes(double value)
+{
+	double lowest;
+	double highest;
+
+	if (lwm2m_get_f64(&TEMPERATURE(MIN_ID), &lowest) == 0 && value < lowest) {
+		lwm2m_set_f64(&TEMPERATURE(MIN_ID), value);
+	}
+	if (lwm2m_get_f64(&TEMPERATURE(MAX_ID), &highest) == 0 && value > highest) {
+		lwm2m_set_f64(&TEMPERATURE(MAX_ID), value);
+	}
+}
+#endif
+
 static void sample(struct k_work *work)
 {
+	int32_t value = measure();
+
 	k_work_schedule(k_work_delayable_from_work(work),
 			K_SECONDS(CONFIG_FLOWNEXUS_SAMPLE_SECONDS));
+#if defined(CONFIG_FLOWNEXUS_SERIES)
+	series_put(&temperatures, value);
+	update_extremes(value / 100.0);
+#else
 	/* Notifies every observer of it */
-	lwm2m_set_f64(&TEMPERATURE(VALUE_ID), measure() / 100.0);
+	lwm2m_set_f64(&TEMPERATURE(VALUE_ID), value / 100.0);
+#endif
 }
 
 static K_WORK_DELAYABLE_DEFINE(sample_work, sample);
@@ -56,6 +86,12 @@ int temperature_init(void)
 	lwm2m_set_string(&TEMPERATURE(UNIT_ID), "Cel");
 	lwm2m_set_f64(&TEMPERATURE(MIN_RANGE_ID), MIN_DEGREES);
 	lwm2m_set_f64(&TEMPERATURE(MAX_RANGE_ID), MAX_DEGREES);
+#if defined(CONFIG_FLOWNEXUS_SERIES)
+	ret = series_add(&temperatures);
+	if (ret < 0) {
+		return ret;
+	}
+#endif
 	k_work_schedule(&sample_work, K_NO_WAIT);
 	return 0;
 }

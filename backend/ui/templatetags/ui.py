@@ -13,12 +13,15 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from backend.accounts.permissions import Permission, allowed
-from backend.devices.models import RawEvent
+from backend.alerts.selectors import alert_counts, alerts_open
+from backend.alerts.texts import number
+from backend.devices.models import Device, RawEvent
 from backend.devices.selectors import pipeline_state
 from backend.ui import markup
 from backend.ui.firmware.words import size_text
 from backend.ui.legend import UPDATE_STATES
 from backend.ui.panel import WORDS, Panel
+from backend.ui.payloads import payload_dump
 from backend.ui.values import ValueRow, instances_html
 
 register = template.Library()
@@ -43,6 +46,8 @@ class NavEntry:
     label: str
     url: str
     current: bool
+    # of the address
+    name: str = ""
 
 
 FIRMWARE = {
@@ -53,12 +58,19 @@ SETTINGS = {
     "settings", "settings-profiles", "profile-new", "profile-edit", "profile-rules", "settings-models", "model",
     "model-upload", "people", "person-role", "person-active", "person-password",
 }  # fmt: skip
+EXPLORE = {"explore", "export", "dashboards", "dashboard", "dashboard-new", "dashboard-act"}
+RULES = {"alert-rules", "alert-rule", "alert-rule-new", "alert-rule-edit"}
+CHANNELS = {"alert-channels", "alert-channel"}
+ALERTS = {"alerts", "alert", *RULES, *CHANNELS}
 # (label, URL name, URL names that belong to it, who may see it)
 NAVIGATION = (
     ("Overview", "overview", {"overview", "events", "raw-events"}, Permission.VIEW),
-    ("Devices", "devices", {"devices", "device"}, Permission.VIEW),
+    ("Devices", "devices", {"devices", "device", "map"}, Permission.VIEW),
+    ("Explore", "explore", EXPLORE, Permission.VIEW),
+    ("Logs", "logs", {"logs"}, Permission.VIEW),
     ("Commands", "commands", {"commands", "command-new", "batch", "batches"}, Permission.VIEW),
     ("Firmware", "campaigns", FIRMWARE, Permission.VIEW),
+    ("Alerts", "alerts", ALERTS, Permission.VIEW),
     ("Settings", "settings", SETTINGS, Permission.ADMINISTER),
 )
 
@@ -76,7 +88,7 @@ def _entries(context: Context, entries: tuple[tuple[str, str, set[str], Permissi
     match = request.resolver_match
     here = match.view_name if match else ""
     return [
-        NavEntry(label, reverse(name), here in names)
+        NavEntry(label, reverse(name), here in names, name)
         for label, name, names, permission in entries
         if allowed(request.user, permission)
     ]
@@ -95,6 +107,59 @@ FIRMWARE_TABS = (
 def firmware_tabs(context: Context) -> list[NavEntry]:
     """The firmware pages that this person may open."""
     return _entries(context, FIRMWARE_TABS)
+
+
+EXPLORE_TABS = (
+    ("Charts", "explore", {"explore"}, Permission.VIEW),
+    ("Dashboards", "dashboards", EXPLORE - {"explore", "export"}, Permission.VIEW),
+    ("Export", "export", {"export"}, Permission.VIEW),
+)
+
+
+@register.simple_tag(takes_context=True)
+def explore_tabs(context: Context) -> list[NavEntry]:
+    """The pages of Explore."""
+    return _entries(context, EXPLORE_TABS)
+
+
+DEVICES_TABS = (
+    ("List", "devices", {"devices"}, Permission.VIEW),
+    ("Map", "map", {"map"}, Permission.VIEW),
+)
+
+
+@register.simple_tag(takes_context=True)
+def devices_tabs(context: Context) -> list[NavEntry]:
+    """The ways to see all devices."""
+    return _entries(context, DEVICES_TABS)
+
+
+ALERT_TABS = (
+    ("Alerts", "alerts", {"alerts", "alert"}, Permission.VIEW),
+    ("Rules", "alert-rules", RULES, Permission.VIEW),
+    ("Channels", "alert-channels", CHANNELS, Permission.ADMINISTER),
+)
+
+
+@register.simple_tag(takes_context=True)
+def alert_tabs(context: Context) -> list[NavEntry]:
+    """The pages of alerts that this person may open."""
+    return _entries(context, ALERT_TABS)
+
+
+@register.inclusion_tag("ui/parts/alert_count.html")
+def alert_count() -> dict[str, Any]:
+    """How many open alerts nobody has acknowledged."""
+    return {"counts": alert_counts()}
+
+
+@register.inclusion_tag("ui/parts/device_alerts.html")
+def device_alerts(device: Device) -> dict[str, Any]:
+    """What is wrong with a device now."""
+    return {"device": device, "alerts": alerts_open(device=device)}
+
+
+register.filter("short", number)
 
 
 @register.simple_tag
@@ -173,6 +238,7 @@ def raw_dump(raw: RawEvent) -> dict[str, Any]:
         "text": data.decode(errors="backslashreplace"),
         "hex": data.hex(" "),
         "shown": len(data),
+        "payload": payload_dump(raw.name, data),
     }
 
 

@@ -33,6 +33,8 @@ from backend.ui.values import values_page
 from backend.ui.views.commands import log_context
 from backend.ui.views.common import device_or_404
 from backend.ui.views.control import opened
+from backend.ui.views.explore import charts_tab
+from backend.ui.views.logs import logs_tab
 from backend.ui.views.tabs import settings_tab, trace_tab
 
 # of the chart: seconds and what the button says; 0 is all there is
@@ -122,6 +124,8 @@ def _connection(device: Device) -> dict[str, Any]:
 # key in the address → (label, what it takes, what its template is given)
 TABS: dict[str, tuple[str, Permission, Callable[[HttpRequest, Device], dict[str, Any]]]] = {
     "values": ("Values", Permission.VIEW, _values),
+    "charts": ("Charts", Permission.VIEW, charts_tab),
+    "logs": ("Logs", Permission.VIEW, logs_tab),
     "commands": ("Commands", Permission.VIEW, lambda request, device: log_context(request, device=device)),
     "firmware": ("Firmware", Permission.VIEW, firmware_tab),
     "connection": ("Connection", Permission.VIEW, lambda request, device: _connection(device)),

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 from backend.accounts.permissions import Permission, require
 from backend.devices.models import Status
 from backend.devices.selectors import event_list, pipeline_state, status_counts
+from backend.ui.alerts.words import ALERT_STATES
 from backend.ui.legend import CAMPAIGN_STATES, COMMAND_STATES, DEVICE_STATES, OBSERVATION_STATES, UPDATE_STATES
 from backend.ui.selectors import attention
 
@@ -60,5 +61,6 @@ def statuses(request: HttpRequest) -> HttpResponse:
             "command_states": COMMAND_STATES.values(),
             "update_states": UPDATE_STATES.values(),
             "campaign_states": CAMPAIGN_STATES.values(),
+            "alert_states": ALERT_STATES.values(),
         },
     )

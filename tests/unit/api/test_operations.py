@@ -390,6 +390,7 @@ def test_the_description(api: Client) -> None:
             "/chart",
             "/chart/events",
             "/storage",
+            "/export",
             "/gaps",
             "/server",
             "/live",

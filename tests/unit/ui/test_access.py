@@ -35,6 +35,26 @@ PAGES = [
     "/parts/firmware/updates/",
     "/parts/devices/firmware/dev-1/",
     "/parts/devices/updates/dev-1/",
+    "/map/",
+    "/parts/map/",
+    "/parts/map/track/dev-1/",
+    "/logs/",
+    "/devices/dev-1/?tab=logs",
+    "/parts/logs/",
+    "/parts/logs/?since=0&floor=0",
+    "/parts/logs/choices/?what=module",
+    "/parts/devices/logs/dev-1/",
+    "/alerts/",
+    "/alerts/rules/",
+    "/parts/alerts/",
+    "/parts/alerts/count/",
+    "/parts/alerts/rules/",
+    "/parts/devices/alerts/dev-1/",
+    "/devices/dev-1/?tab=charts",
+    "/explore/",
+    "/explore/?s=dev-1/3303/0/5700",
+    "/dashboards/",
+    "/parts/series/",
     "/events/",
     "/events/raw/",
     "/statuses/",
@@ -59,12 +79,14 @@ def test_every_view_names_the_permission_it_takes() -> None:
         "command-new", "command-ask", "command-act", "command-cancel", "command-repeat", "batch-cancel",
         "observation-clear", "part-bulk-input", "campaign-new", "campaign-act", "part-campaign-preview",
         "image-upload", "image-save", "image-delete", "update-new", "update-cancel", "update-retry",
+        "alert-acknowledge", "alert-rule-new", "alert-rule-edit", "alert-rule-act", "part-alert-preview",
     }  # fmt: skip
     administering = {name for name, permission in permissions.items() if permission == Permission.ADMINISTER}
     assert administering == {
         "people", "person-role", "person-active", "person-password",
         "settings", "settings-profiles", "profile-new", "profile-edit", "profile-delete", "profile-rules", "part-rule",
         "model-upload", "model-delete", "signing-keys", "signing-key-delete",
+        "alert-channels", "alert-channel", "alert-channel-act", "part-alert-channel",
     }  # fmt: skip
 
 

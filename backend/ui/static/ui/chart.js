@@ -338,6 +338,9 @@ function choose({ path = state.path, range = state.range, remember = true }) {
   const other = option.value !== state.id;
   Object.assign(state, { id: option.value, path, unit: option.dataset.unit, range: Number(radio.value) });
   if (other) Object.assign(state, { points: [], other: [], next: null, last: null, first: null, aggregated: false });
+  const explore = document.getElementById("chart-explore");
+  const query = new URLSearchParams({ s: card.dataset.device + path, range: state.range ? `${state.range}s` : "1y" });
+  explore.href = `${explore.pathname}?${query}`;
   if (remember) {
     const url = new URL(window.location.href);
     url.searchParams.set("series", path);

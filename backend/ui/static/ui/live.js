@@ -80,7 +80,7 @@ function open() {
   if (source || document.hidden || !url) return;
   source = new EventSource(url);
   source.addEventListener("hello", opened);
-  for (const name of ["values", "status", "commands", "firmware", "server", "resync"]) source.addEventListener(name, read);
+  for (const name of ["values", "status", "commands", "firmware", "logs", "alerts", "server", "resync"]) source.addEventListener(name, read);
   source.addEventListener("error", lost);
 }
 
@@ -117,6 +117,12 @@ export function startLive() {
     // a form's answer brings a header that does not know the state yet
     const state = document.documentElement.dataset.connection;
     if (state) setState(state);
+    if (wanted() === url) return;
+    close();
+    open();
+  });
+  // a chart may have got another device
+  document.addEventListener("fn:devices", () => {
     if (wanted() === url) return;
     close();
     open();

@@ -70,7 +70,7 @@ function heard(event) {
 
 /** Listens for live events and keeps the slow beat of parts that have one. */
 export function startRefreshing() {
-  for (const name of ["values", "status", "commands", "firmware", "server", "resync"]) document.addEventListener(`fn:${name}`, heard);
+  for (const name of ["values", "status", "commands", "firmware", "logs", "alerts", "server", "resync"]) document.addEventListener(`fn:${name}`, heard);
   // parts may be swapped for others: the beat looks for those that are there now
   let beat = 0;
   setInterval(() => {

@@ -1,0 +1,1 @@
+"""What the pages of alerts need: forms, words, lists."""
