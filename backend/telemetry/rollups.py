@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from backend.telemetry.buckets import HOUR, MINUTE
 
-# an hour with more samples than these is also summed up by minute: sixty rows, which take more room than so many samples
-# save time
+# an hour with more samples than these is also summed up by minute; for fewer, sixty rows take more room than they save
+# time
 DENSE = 600
 
 

@@ -76,7 +76,8 @@ def test_an_hour_that_comes_late_is_on_the_chart_at_once_and_summed_up(product: 
         what="the hours are summed up",
     )
     rows = product.query(
-        "SELECT level, start / 1000000, count, minimum, maximum, coalesce(first, minimum), last FROM telemetry_rollup r"
+        "SELECT level, start / 1000000, count, minimum, maximum, coalesce(first, minimum), last"
+        " FROM telemetry_rollup r"
         " JOIN telemetry_series s ON s.id = r.series_id WHERE s.path = ? AND level = 3600 ORDER BY start",
         TEMPERATURE,
     )

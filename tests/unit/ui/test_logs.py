@@ -12,7 +12,9 @@ from django.utils import timezone
 
 from backend.commands.models import Command
 from backend.devices.models import Device, Profile, RawEvent, Registration
+from backend.logs.format import LogEntry, LogMessage, pack
 from backend.logs.models import Boot, Line, Loss, Module, Usage
+from backend.logs.services.ingest import Incoming, messages_store
 from backend.ui.logs.address import address_of, microseconds, moment_of
 from backend.ui.logs.stream import PAGE, TEXT_SHOWN
 from backend.ui.payloads import hex_dump, payload_dump
@@ -275,3 +277,27 @@ def test_a_payload_that_is_cut_gives_what_is_there() -> None:
     assert payload_dump("SEND", b'{"hex":"00"}') is None
     assert payload_dump("UNDECODED", b"{\xff") is None
     assert hex_dump(b"") == ""
+
+
+def test_what_devices_send_is_what_the_page_shows(viewer: Client) -> None:
+    dev = device(profile=Profile.objects.create(name="default"))
+    first = [LogEntry(1000, 3, "app", "Booting"), LogEntry(1500, 2, "modem", "weak")]
+    messages = [
+        (pack(LogMessage(boot_id=7, first=0, lost=0, uptime=2000, lines=first)), T0),
+        (
+            pack(LogMessage(boot_id=7, first=5, lost=3, uptime=9000, lines=[LogEntry(8000, 1, "os", "fault")])),
+            T0 + 7_000_000,
+        ),
+        (b"\x09\x00", T0 + 8_000_000),
+    ]
+    messages_store([Incoming(dev.pk, data, received) for data, received in messages], at=NOW)
+    page = lines_of(viewer)
+    assert [(one["severity"], one["module"], one["boot"], one["sequence"]) for one in page["lines"]] == [
+        (3, "app", "00000007", 0), (2, "modem", "00000007", 1), (1, "os", "00000007", 5), (0, "", None, None),
+    ]  # fmt: skip
+    assert [one["time"] for one in page["lines"]][:3] == [T0 - 1_000_000, T0 - 500_000, T0 + 6_000_000]
+    assert page["lines"][-1]["problem"]
+    assert [one["text"] for one in page["losses"]] == ["3 lines given up by the device"]
+    assert lines_of(viewer, "since=0&floor=0")["lines"] == page["lines"]
+    facts = viewer.get("/parts/devices/logs/dev-1/").text
+    assert "600 lines a minute, 30 days" in facts
