@@ -22,7 +22,7 @@ OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_c
 
 @contextlib.contextmanager
 def temporary_cluster() -> Iterator[str]:
-    """A DATABASE_URL for a new, empty cluster on a socket of its own. Raises SetupError where it cannot be started."""
+    """A DATABASE_URL for an empty database in a new cluster on a socket of its own. Raises SetupError without one."""
     programs = postgres_folder()
     if programs is None:
         raise SetupError("PostgreSQL is not installed: sudo apt-get install postgresql")
@@ -66,6 +66,10 @@ def temporary_cluster() -> Iterator[str]:
                 preexec_fn=die_with_parent,
             )
         _wait_ready(programs, folder, server, log)
+        create: list[str | Path] = [programs / "createdb", "-h", folder, "-U", USER, USER]
+        created = subprocess.run(create, user=user, cwd=folder, text=True, capture_output=True)
+        if created.returncode:
+            raise SetupError(f"createdb failed: {created.stderr.strip()}")
         yield f"postgresql://{USER}@/{USER}?host={folder}"
     finally:
         if server is not None:

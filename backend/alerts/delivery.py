@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 # seconds between attempts; the last one for ever, until GIVE_UP
 PAUSES = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 GIVE_UP = timedelta(hours=24)
+GIVEN_UP = "Given up after 24 hours."
 TIMEOUT = 10.0
 # a message that was claimed and not written down is sent again
 LEASE = timedelta(seconds=90)
@@ -173,7 +174,11 @@ def email_send(channel: Channel, deliveries: Sequence[Delivery]) -> tuple[bool, 
         mail.send()
     except (OSError, ValueError) as error:
         # smtplib's errors are OSErrors
-        detail = _line(str(error))[:200]
+        detail = _line(str(error))
+        for address in mail.to:
+            # everybody may read what came of a message, but not where it goes
+            detail = detail.replace(address, "…")
+        detail = detail[:200]
         return False, f"The mail server did not take it: {detail or type(error).__name__}."
     return True, "The mail server took it."
 
@@ -238,7 +243,7 @@ def record(deliveries: Sequence[Delivery], outcome: Outcome, *, at: datetime) ->
                 row.state, row.ended_at = DeliveryState.SENT, at
             elif at - row.created_at >= GIVE_UP:
                 row.state, row.ended_at = DeliveryState.FAILED, at
-                row.result = f"Given up after 24 hours. {outcome.text}"
+                row.result = f"{GIVEN_UP} {outcome.text}"
             else:
                 row.due_at = min(at + pause_after(row.attempts), max(at, row.created_at + GIVE_UP))
         Delivery.objects.bulk_update(rows, ["attempts", "leased_until", "result", "state", "ended_at", "due_at"])
@@ -248,6 +253,15 @@ def record(deliveries: Sequence[Delivery], outcome: Outcome, *, at: datetime) ->
             )
             for row in rows
         )
+        if not outcome.succeeded:
+            # those that wait behind it for as long, too: one at a time they would outlive any dead channel
+            behind = Delivery.objects.filter(
+                Q(leased_until=None) | Q(leased_until__lt=at),
+                channel=deliveries[0].channel_id,
+                state=DeliveryState.WAITING,
+                created_at__lte=at - GIVE_UP,
+            )
+            behind.update(state=DeliveryState.FAILED, ended_at=at, result=f"{GIVEN_UP} {outcome.text}")
     if not outcome.succeeded:
         logger.warning("%s: %d messages not sent: %s", deliveries[0].channel.name, len(rows), outcome.text)
 

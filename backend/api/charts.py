@@ -3,7 +3,7 @@
 Each operation only reads its parameters, asks a selector and shapes the answer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -19,7 +19,7 @@ from backend.api.chart_events import chart_events
 from backend.api.parameters import LIMIT, Moment, strict
 from backend.devices.models import Device
 from backend.devices.selectors import time_of
-from backend.lwm2m.paths import PathError, resource_ids
+from backend.lwm2m.paths import series_readings
 from backend.lwm2m.times import us_of_datetime
 from backend.telemetry.selectors import (
     Chart,
@@ -40,19 +40,6 @@ DEFAULT_RANGE = 3_600_000_000
 Of = Annotated[str, Field(min_length=1, max_length=300, description="endpoint and path: sim-1/3303/0/5700")]
 
 
-def names_of(text: str) -> Iterator[tuple[str, str]]:
-    """(endpoint, path) that `endpoint/path` may stand for, the likeliest first: endpoints may end like a path."""
-    for count in (3, 4):
-        parts = text.rsplit("/", count)
-        path = "/" + "/".join(parts[1:])
-        try:
-            resource_ids(path)
-        except PathError:
-            continue
-        if parts[0]:
-            yield parts[0], path
-
-
 def wanted_series(ids: Sequence[int], of: Sequence[str]) -> tuple[list[SeriesView], list[str]]:
     """The series that are asked for, each once and in that order, and the words of `of` that there is none of.
 
@@ -62,7 +49,7 @@ def wanted_series(ids: Sequence[int], of: Sequence[str]) -> tuple[list[SeriesVie
         raise HttpError(400, "say which series: series=ID, or of=ENDPOINT/PATH such as of=sim-1/3303/0/5700.")
     if len(ids) + len(of) > MAX_SERIES:
         raise HttpError(400, f"more than {MAX_SERIES} series: ask in several requests.")
-    candidates = {word: list(names_of(word)) for word in of}
+    candidates = {word: series_readings(word) for word in of}
     for word, names in candidates.items():
         if not names:
             raise HttpError(400, f"of: {word[:80]!r} ends with no path: use ENDPOINT/PATH such as sim-1/3303/0/5700.")

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import wraps
 from typing import Annotated, Any, TypeVar, cast
 
@@ -11,14 +10,12 @@ from django.http import HttpRequest
 from ninja.errors import HttpError
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
-from backend.lwm2m.times import us_of_datetime
+from backend.lwm2m.times import us_of_text
 
 Operation = TypeVar("Operation", bound=Callable[..., Any])
 
 # what a database column for microseconds holds
 LIMIT = 2**63 - 1
-# "+01:00" of a zone arrives as " 01:00" where somebody forgot to encode it
-_LOST_PLUS = re.compile(r" (\d\d:?\d\d)$")
 _NUMBER = re.compile(r"-?\d{1,17}(\.\d{1,9})?", re.ASCII)
 
 
@@ -33,14 +30,11 @@ def microseconds(text: Any) -> int:
             raise ValueError("this time is too far away")
         return value
     try:
-        moment = datetime.fromisoformat(_LOST_PLUS.sub(r"+\1", text))
+        return us_of_text(text)
     except ValueError:
         raise ValueError(
             "use a time such as 2026-11-22T17:00:00Z, or milliseconds since 1970 such as 1795366800000"
         ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return us_of_datetime(moment)
 
 
 Moment = Annotated[

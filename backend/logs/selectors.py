@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from backend.devices.models import Device
 from backend.devices.selectors import time_of
@@ -265,9 +265,7 @@ def lines_iter(*, filter: LineFilter, portion: int = WINDOW) -> Iterator[LineVie
 
 def stream_iter(*, filter: LineFilter) -> Iterator[LineView | LossView]:
     """Lines and losses, oldest first, in constant memory: a loss stands before the lines that are not older than it."""
-    losses: Iterator[LossView] = iter(())
-    if not (filter.search or filter.empty):
-        losses = map(_loss_view, _loss_rows(filter).order_by("time", "first").iterator(PORTION))
+    losses = _losses_iter(filter)
     loss = next(losses, None)
     for line in lines_iter(filter=filter):
         while loss is not None and loss.time_us <= line.time_us:
@@ -277,6 +275,20 @@ def stream_iter(*, filter: LineFilter) -> Iterator[LineView | LossView]:
     while loss is not None:
         yield loss
         loss = next(losses, None)
+
+
+def _losses_iter(filter: LineFilter) -> Iterator[LossView]:
+    """All losses of a filter, oldest first, a portion a query: an open one would keep the database from tidying up."""
+    if filter.search or filter.empty:
+        return
+    rows = _loss_rows(filter).order_by("time", "id")
+    after = Q()
+    while True:
+        part = list(rows.filter(after)[:PORTION])
+        yield from map(_loss_view, part)
+        if len(part) < PORTION:
+            return
+        after = Q(time=part[-1].time, id__gt=part[-1].pk) | Q(time__gt=part[-1].time)
 
 
 def usage_of(*, device: Device) -> UsageView:

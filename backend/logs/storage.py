@@ -104,6 +104,7 @@ class OldLine(NamedTuple):
     boot_id: int | None
     sequence: int | None
     time: int
+    received: int
     # bytes of its text
     size: int
 
@@ -112,7 +113,7 @@ def lines_oldest(device_id: int, limit: int) -> list[OldLine]:
     """A device's oldest lines."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f'SELECT "id", "boot_id", "sequence", "time", {_octets()} FROM "logs_line" '  # noqa: S608
+            f'SELECT "id", "boot_id", "sequence", "time", "received", {_octets()} FROM "logs_line" '  # noqa: S608
             'WHERE "device_id" = %s ORDER BY "time", "id" LIMIT %s',
             [device_id, limit],
         )

@@ -41,6 +41,30 @@ def resource_ids(text: str) -> ResourceIds:
     return object_id, instance_id, resource_id, resource_instance_id
 
 
+def series_readings(text: str) -> list[tuple[str, str]]:
+    """What `ENDPOINT/3303/0/5700` may mean, as (endpoint, path), the likelier first; [] where it ends in no resource.
+
+    Endpoint names may hold slashes and numbers themselves: `meter/3/0/6/0` is `/3/0/6/0` of `meter`, or `/0/6/0` of
+    `meter/3`. Which of them there is, the database knows.
+    """
+    if "\0" in text or any("\ud800" <= one <= "\udfff" for one in text):
+        # NUL, or half a character: no name has it, and no database can be asked for it
+        return []
+    found: list[tuple[str, str]] = []
+    # a resource instance, a resource
+    for count in (4, 3):
+        endpoint, *parts = text.rsplit("/", count)
+        path = "/" + "/".join(parts)
+        try:
+            resource_ids(path)
+        except PathError:
+            continue
+        # of a text with fewer slashes, too little is left of it
+        if endpoint and len(parts) == count:
+            found.append((endpoint, path))
+    return found
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Path:
     """A path to an object, an object instance, a resource or a resource instance."""

@@ -43,7 +43,7 @@ from backend.lwm2m.paths import resource_ids
 from backend.lwm2m.registrations import RegistrationInfo
 from backend.lwm2m.times import datetime_of_us, us_of_datetime
 from backend.lwm2m.values import canonical_text
-from backend.sync import texts
+from backend.sync import queries, texts
 from backend.sync.answers import AnswerEffects, Answers
 from backend.sync.events import (
     AttributesDone,
@@ -90,6 +90,8 @@ IDENTITY = {"/3/0/0": "manufacturer", "/3/0/1": "model", "/3/0/2": "serial_numbe
 
 FIRMWARE = "/5/"
 CLOCK = "/3/0/13"
+# what a device said of its time longer ago (a backlog, a message that is read later) says nothing of now; microseconds
+CLOCK_FRESH = 3_600_000_000
 # LogData of the Event Log object (docs/device-logs.md): log messages, no samples
 LOG_OBJECT, LOG_RESOURCE = "/20/", "/4014"
 
@@ -522,18 +524,27 @@ class _Batch:
         if item.whole:
             raw.update(decoded_at=self._now)
         at = item.received
-        for reading in item.readings:
-            if self._log(work, reading, at):
-                continue
+        readings = _without_nul(item.readings, [])[0] if self._nul_refused else item.readings
+        values = [reading for reading in readings if not self._log(work, reading, at)]
+        known = queries.samples_known(
+            device_id=work.device.pk, keys={(path, at if own is None else own) for path, _, _, _, own in values}
+        )
+        new = 0
+        for reading in values:
             path, _, number, text, own = reading
+            time = at if own is None else own
             self._show(work, reading, at)
+            if (path, time) in known.summed_up and not item.whole:
+                # a part of the message comes each time that it is tried: it would be added to the rollups each time
+                continue
+            new += (path, time) not in known.kept
             self._sample(work, path, at, number, text, own)
-        work.new_values = work.new_values or bool(item.readings)
-        work.status_changed = True
-        self._result.values += len(item.readings)
-        if item.whole or item.readings:
-            text = texts.decoded(len(item.readings), whole=item.whole)
-            detail = {"message": item.raw_id, "values": len(item.readings)}
+        work.new_values = work.new_values or bool(values)
+        self._result.values += new
+        if item.whole or new:
+            work.status_changed = True
+            text = texts.decoded(new, whole=item.whole)
+            detail = {"message": item.raw_id, "values": new}
             self._note(DeviceEvent.Kind.DECODED, self._received, text, detail, work.device)
 
     def _sample(self, work: _Work, path: str, at: int, number: float | None, text: str | None, own: int | None) -> None:
@@ -949,7 +960,13 @@ class _Batch:
                 )
                 if path.startswith(FIRMWARE):
                     self._result.firmware.add(work.device.pk)
-                elif path == CLOCK and type_ == "TIME" and own is None and number is not None:
+                elif (
+                    path == CLOCK
+                    and type_ == "TIME"
+                    and own is None
+                    and number is not None
+                    and self._received - received < CLOCK_FRESH
+                ):
                     self._result.clocks[work.device.endpoint] = number / 1000 - received / 1_000_000
                 column = IDENTITY.get(path)
                 if column is not None and getattr(work.device, column) != value[:255]:

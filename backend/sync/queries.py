@@ -1,6 +1,7 @@
 """What `sync` reads from the database: intentions, and what is known of devices."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Max, Q, Sum
@@ -38,8 +39,12 @@ from backend.sync.plan import (
     Wish,
     credential_json,
 )
+from backend.telemetry.models import Level, Rollup, Sample, Series
+from backend.telemetry.storage import HOUR
 
 _CHUNK = 500
+# times asked for at once
+_TIMES = 500
 _IDENTITY = ("/3/0/0", "/3/0/1", "/3/0/2", "/3/0/3")
 
 
@@ -220,6 +225,34 @@ def messages_undecoded(*, server_id: int, after: int, limit: int, limit_bytes: i
         if size > limit_bytes:
             break
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSamples:
+    """(path, time) of which there is a sample, and of which there are only sums left."""
+
+    kept: frozenset[tuple[str, int]]
+    summed_up: frozenset[tuple[str, int]]
+
+
+def samples_known(*, device_id: int, keys: Collection[tuple[str, int]]) -> KnownSamples:
+    """What is there already of a device at these paths and times (microseconds since 1970)."""
+    times: dict[str, list[int]] = {}
+    for path, time in keys:
+        times.setdefault(path, []).append(time)
+    kept: set[tuple[str, int]] = set()
+    summed_up: set[tuple[str, int]] = set()
+    for pk, path in Series.objects.filter(device_id=device_id, path__in=times).values_list("pk", "path"):
+        for start in range(0, len(times[path]), _TIMES):
+            part = times[path][start : start + _TIMES]
+            samples = Sample.objects.filter(series_id=pk, time__in=part)
+            kept.update((path, time) for time in samples.values_list("time", flat=True))
+            hours = Rollup.objects.filter(
+                series_id=pk, level=Level.HOUR, kept_since=None, start__in={time // HOUR * HOUR for time in part}
+            )
+            over = set(hours.values_list("start", flat=True))
+            summed_up.update((path, time) for time in part if time // HOUR * HOUR in over)
+    return KnownSamples(frozenset(kept), frozenset(summed_up))
 
 
 class DeviceRecord:

@@ -15,8 +15,8 @@ from backend.sync import queries
 from backend.sync.client import LeshanClient
 from backend.sync.decoder import decoded_readings
 from backend.sync.events import Redecoded
-from backend.sync.exceptions import BadRequestError, NotFoundError, RequestFailedError
-from backend.sync.work import DecodingDone, Job, Outcome, Step
+from backend.sync.exceptions import AnswerTimeoutError, BadRequestError, NotFoundError, RequestFailedError
+from backend.sync.work import DecodingDone, DefinitionsDone, Job, Outcome, Step
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class DecodeAgain(Step):
                 {"ep": self.endpoint, "time": received, "samples": answer["samples"]}
                 | ({"guessed": answer["guessed"]} if answer.get("guessed") else {})
             )
-        except (BadRequestError, NotFoundError, RequestFailedError) as error:
+        except (AnswerTimeoutError, BadRequestError, NotFoundError, RequestFailedError) as error:
             log.debug("message %d of %s: %s", self.raw_id, self.endpoint, error)
             return None
         except (KeyError, ValueError, TypeError) as error:
@@ -85,9 +85,16 @@ class Redecoding:
         # the last message of the batch that is under way; None: nothing is
         self._after: int | None = None
         self._again = False
+        self._begun = False
+
+    def definitions(self, done: DefinitionsDone) -> None:
+        """Begins where Leshan has got other definitions, and once after the start: the last time was cut off, maybe."""
+        if done.changed or not (done.error or self._begun):
+            self.start()
 
     def start(self) -> None:
-        """There are other definitions: begins anew, or once more when it is through."""
+        """Begins anew, or once more when it is through."""
+        self._begun = True
         if self._after is not None:
             self._again = True
             return

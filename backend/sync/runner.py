@@ -294,8 +294,7 @@ class Runner:
             self._definitions.fetched(message)
         elif isinstance(message, DefinitionsDone):
             self._definitions.pushed(message)
-            if message.changed:
-                self._redecoding.start()
+            self._redecoding.definitions(message)
         elif isinstance(message, DecodingDone):
             self._redecoding.done(message)
         elif isinstance(message, ClockDone):

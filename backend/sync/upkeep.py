@@ -34,6 +34,9 @@ ALERT_SECONDS = 0.5
 ALL_ALERTS_SECONDS = 60.0
 # what failed in an unforeseen way is tried again after this long
 FAILED_SECONDS = 60.0
+# so often rollups let alerts go first that have not seen everything yet
+LET_FIRST = 20
+ROLLUPS = "rollups"
 
 Retry = Callable[[Callable[[], Any]], Any]
 
@@ -58,12 +61,15 @@ class Upkeep:
         self._alerts_at = self._all_alerts_at = 0.0
         # ids of devices with news since alerts were looked at
         self._told: set[int] = set()
+        # the last look at alerts left something for the next one; how often rollups have waited for that
+        self._alerts_left = False
+        self._waited = 0
         self._future_at = time.monotonic() + FUTURE_SECONDS
-        # where the sweep through all series has come to
-        self._swept = 0
+        # where the sweeps through all series, and through all devices' logs, have come to
+        self._swept = self._logs_swept = 0
         # when each is due; it says after how many seconds it wants to be called again
         self._chores: dict[str, tuple[float, Callable[[], float]]] = {
-            "rollups": (0.0, self._rollups),
+            ROLLUPS: (0.0, self._rollups),
             "retention of samples": (0.0, self._samples),
             "retention of logs": (0.0, self._logs),
             "retention of alerts": (0.0, self._alerts_kept),
@@ -76,12 +82,23 @@ class Upkeep:
     def tick(self) -> None:
         """One slice of what is due."""
         now = time.monotonic()
-        if now >= self._alerts_at:
-            self._alerts_at = time.monotonic() + self._safely("alerts", self._alerts)
         when, name = min((when, name) for name, (when, _) in self._chores.items())
-        if now >= when:
-            chore = self._chores[name][1]
-            self._chores[name] = time.monotonic() + self._safely(name, chore), chore
+        if now >= self._alerts_at or (now >= when and name == ROLLUPS and self._alerts_go_first(now)):
+            self._alerts_at = time.monotonic() + self._safely("alerts", self._alerts)
+        if now < when:
+            return
+        if name == ROLLUPS and self._alerts_go_first(now) and self._waited < LET_FIRST:
+            self._waited += 1
+            return
+        chore = self._chores[name][1]
+        self._chores[name] = time.monotonic() + self._safely(name, chore), chore
+
+    def _alerts_go_first(self, now: float) -> bool:
+        """Is there anything that the rules have not seen? They find odd times by the marks that rollups take away.
+
+        Not where they have failed and wait: they must not hold up the rollups.
+        """
+        return (bool(self._told) or self._alerts_left) and self._alerts_at - now <= ALERT_SECONDS
 
     def _safely(self, name: str, chore: Callable[[], float]) -> float:
         """A fault in one of these must cost neither the others nor what devices say: it is told, and tried again."""
@@ -99,15 +116,22 @@ class Upkeep:
     def _alerts(self) -> float:
         now = time.monotonic()
         everything = now >= self._all_alerts_at
-        told, self._told = self._told, set()
+        told = self._told
+        self._alerts_left = False
         if everything:
+            # those that were told have their turn after that: it is about devices that were heard just now, and they
+            # may have been heard long ago, such as before we were away
             self._all_alerts_at = now + ALL_ALERTS_SECONDS
-        self._retry(
+        else:
+            self._told = set()
+        step = self._retry(
             lambda: evaluate(device_ids=None if everything else told, now=timezone.now(), budget_seconds=BUDGET_SECONDS)
         )
-        return ALERT_SECONDS
+        self._alerts_left = step.more
+        return BUSY_SECONDS if step.more or self._told else ALERT_SECONDS
 
     def _rollups(self) -> float:
+        self._waited = 0
         future = time.monotonic() >= self._future_at
 
         def once() -> RollupStep:
@@ -131,7 +155,10 @@ class Upkeep:
         return SAMPLES_SECONDS if step.after is None else BUSY_SECONDS
 
     def _logs(self) -> float:
-        step = self._retry(lambda: logs_retention_step(now=_microseconds(), budget=BUDGET_SECONDS))
+        step = self._retry(
+            lambda: logs_retention_step(now=_microseconds(), budget=BUDGET_SECONDS, after=self._logs_swept)
+        )
+        self._logs_swept = step.after
         return BUSY_SECONDS if step.more else LOGS_SECONDS
 
     def _alerts_kept(self) -> float:

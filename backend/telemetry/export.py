@@ -15,7 +15,7 @@ from django.db import connection
 
 from backend.devices.models import Device
 from backend.devices.selectors import Names
-from backend.lwm2m.paths import PathError, resource_ids
+from backend.lwm2m.paths import resource_ids, series_readings
 from backend.telemetry.models import Series
 
 CSV, PARQUET = "csv", "parquet"
@@ -68,17 +68,8 @@ class _Named:
 
 
 def _names(text: str) -> list[tuple[str, str]]:
-    """`ENDPOINT/3303/0/5700` as (endpoint, path); an endpoint may end like a path. Raises ExportError."""
-    pieces = text.split("/")
-    found = []
-    for length in (3, 4):
-        endpoint, path = "/".join(pieces[:-length]), "/" + "/".join(pieces[-length:])
-        try:
-            resource_ids(path)
-        except PathError:
-            continue
-        if endpoint:
-            found.append((endpoint, path))
+    """`ENDPOINT/3303/0/5700` as (endpoint, path). Raises ExportError."""
+    found = series_readings(text)
     if not found:
         raise ExportError(f"{text[:80]!r} is no series: write the endpoint and the path, such as sim-1/3303/0/5700")
     return found
@@ -86,6 +77,10 @@ def _names(text: str) -> list[tuple[str, str]]:
 
 def series_selected(selection: Selection) -> list[int]:
     """The ids of its series, in the order of devices and paths. Raises ExportError where one does not exist."""
+    for text in (*selection.devices, *selection.paths, *selection.series):
+        if "\0" in text:
+            # PostgreSQL cannot even look for it
+            raise ExportError(f"there is nothing called {text[:80]!r}: no name holds the character NUL")
     chosen = Series.objects.all()
     if selection.devices:
         known = set(Device.objects.filter(endpoint__in=selection.devices).values_list("endpoint", flat=True))

@@ -19,6 +19,8 @@ from backend.ui.legend import (
 )
 
 DASH = "\N{EN DASH}"
+# seconds
+YEAR = 31_557_600
 
 
 def icon(name: str) -> SafeString:
@@ -83,8 +85,10 @@ def distance(moment: datetime, now: datetime) -> str:
         text = f"{length // 60} min"
     elif length < 48 * 3600:
         text = f"{length // 3600} h"
-    else:
+    elif length < 2 * YEAR:
         text = f"{length // 86400} days"
+    else:
+        text = f"{length // YEAR} years"
     return f"{text} ago" if seconds >= 0 else f"in {text}"
 
 

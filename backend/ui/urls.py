@@ -24,6 +24,7 @@ from backend.ui.views import (
     people,
     profiles,
     settings,
+    storage,
 )
 
 register_converter(EndpointConverter, "endpoint")
@@ -95,6 +96,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/profiles/rules/", profiles.rules_save, name="profile-rules"),
     path("settings/profiles/<int:pk>/", profiles.profile_edit, name="profile-edit"),
     path("settings/profiles/<int:pk>/delete/", profiles.profile_remove, name="profile-delete"),
+    path("settings/storage/", storage.storage_page, name="settings-storage"),
     path("settings/models/", models.model_list_page, name="settings-models"),
     path("settings/models/upload/", models.model_upload, name="model-upload"),
     path("settings/models/<int:object_id>/<str:version>/", models.model_page, name="model"),

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visitors, Web
-from tests.browser.test_firmware import accessible
+from tests.browser.pages import accessible
 
 
 @pytest.fixture

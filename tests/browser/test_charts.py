@@ -12,11 +12,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Download, Page, Request, expect
 
 from tests.browser.conftest import Visitors, Web
-from tests.browser.test_pages import RULES
+from tests.browser.pages import accessible, light
 
 HOUR = 3600_000
 DAY = 24 * HOUR
@@ -566,14 +565,7 @@ def test_accessible_in_both_themes_and_at_360_pixels(visit: Visitors, waves: Non
     page = visitor.go(path)
     if path != "/dashboards/":
         page.wait_for_selector("#board[data-loads]")
-    page.evaluate("document.querySelectorAll('main details:not(.menu)').forEach((one) => { one.open = true; })")
-    for scheme, width in (("light", 1280), ("dark", 1280), ("dark", 360)):
-        page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
-        page.set_viewport_size({"width": width, "height": 800})
-        expect(page.locator("html")).to_have_attribute("data-bs-theme", scheme)
-        page.wait_for_function("(width) => document.documentElement.scrollWidth <= width", arg=width)
-        results = Axe().run(page, options=RULES)
-        assert results.violations_count == 0, f"{scheme} {width}: {results.generate_report()}"
+    accessible(page)
 
 
 def test_light_and_still(visit: Visitors) -> None:
@@ -585,10 +577,5 @@ def test_light_and_still(visit: Visitors) -> None:
     )
     page = visitor.go(explore("sim-1/3303/0/5700", "sim-1/3/0/9", range="1h"))
     page.wait_for_selector("#board[data-loads]")
-    page.wait_for_load_state("load")
-    sent = page.evaluate(
-        """[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
-        .reduce((sum, entry) => sum + entry.transferSize, 0)"""
-    )
-    assert 1_000 < sent < 200_000
+    light(page)
     assert page.evaluate("window.shifted") < 0.02

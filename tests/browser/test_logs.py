@@ -6,11 +6,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import Visitors, Web
-from tests.browser.test_pages import RULES
+from tests.browser.pages import accessible
 
 BOX = "[data-logs-box]"
 LINE = ".logs-lines .ln"
@@ -422,11 +421,4 @@ def test_accessible_in_both_themes_and_at_360_pixels(visit: Visitors, web: Web, 
         page.keyboard.press("k")
         page.keyboard.press("Enter")
         expect(page.locator(".ln-details")).to_be_visible()
-    for scheme, width in (("light", 1280), ("dark", 1280), ("dark", 360)):
-        page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
-        page.set_viewport_size({"width": width, "height": 800})
-        expect(page.locator("html")).to_have_attribute("data-bs-theme", scheme)
-        page.wait_for_function("(width) => document.documentElement.scrollWidth <= width", arg=width)
-        page.evaluate("window.scrollTo(0, 0)")
-        results = Axe().run(page, options=RULES)
-        assert results.violations_count == 0, f"{scheme} {width}: {results.generate_report()}"
+    accessible(page)

@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visitors, Web
-from tests.browser.test_pages import RULES
+from tests.browser.pages import accessible
 
 BOX = "[data-map-box]"
 CARD = "[data-map-place]"
@@ -184,10 +183,4 @@ def test_accessible_in_both_themes_and_at_360_pixels(visit: Visitors, web: Web) 
     page = visit("ada", color_scheme="light").go("/map/?device=axe-1&track=1")
     expect(page.locator(CARD)).to_contain_text("20 positions")
     page.get_by_text("1 that cannot be drawn").click()
-    for scheme, width in (("light", 1280), ("dark", 1280), ("dark", 360)):
-        page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
-        page.set_viewport_size({"width": width, "height": 800})
-        expect(page.locator("html")).to_have_attribute("data-bs-theme", scheme)
-        page.wait_for_function("(width) => document.documentElement.scrollWidth <= width", arg=width)
-        results = Axe().run(page, options=RULES)
-        assert results.violations_count == 0, f"{scheme} {width}: {results.generate_report()}"
+    accessible(page)

@@ -1,10 +1,10 @@
 """The settings pages and a device's Settings tab in a browser."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visitors, Web
+from tests.browser.pages import accessible
 
 PAGES = [
     "/settings/",
@@ -12,14 +12,10 @@ PAGES = [
     "/settings/profiles/new/",
     "/settings/models/",
     "/settings/models/3303/1.0/",
+    "/settings/storage/",
+    "/settings/storage/?device=sim-1",
     "/devices/sim-1/?tab=settings",
 ]
-
-# what sticks out of the window
-WIDE = """[...document.querySelectorAll("main *")]
-    .filter((one) => document.documentElement.scrollWidth > innerWidth)
-    .filter((one) => one.getBoundingClientRect().right > innerWidth)
-    .map((one) => `${one.tagName}.${one.className}`)"""
 
 
 def test_a_profile_with_rows_and_a_rule_with_its_preview(visit: Visitors) -> None:
@@ -74,15 +70,4 @@ def test_an_observation_of_ones_own(visit: Visitors, web: Web) -> None:
 
 @pytest.mark.parametrize("path", PAGES)
 def test_accessible_and_no_wider_than_a_phone(visit: Visitors, path: str) -> None:
-    for options in (
-        {},
-        {"color_scheme": "dark"},
-        {"viewport": {"width": 360, "height": 740}},
-    ):
-        visitor = visit("ada", **options)
-        page = visitor.go(path)
-        results = Axe().run(page)
-        assert results.violations_count == 0, results.generate_report()
-        wide = page.evaluate(WIDE)
-        assert wide == []
-        visitor.page.close()
+    accessible(visit("ada", color_scheme="light").go(path))

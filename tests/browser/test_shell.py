@@ -1,5 +1,6 @@
 """What all pages share: theme, keys, legend, banners."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visitors, Web
@@ -84,3 +85,19 @@ def test_an_ended_session_is_said(visit: Visitors) -> None:
     page = visitor.go("/events/")
     visitor.context.clear_cookies()
     expect(page.get_by_role("link", name="sign in again")).to_be_visible(timeout=15_000)
+
+
+@pytest.mark.parametrize("width", [360, 768, 800, 1024, 1201, 1280])
+def test_the_whole_bar_is_within_reach_at_any_width(visit: Visitors, web: Web, width: int) -> None:
+    web.write("alert_open", rule=web.write("alert_rule", name="Cold room too warm"), endpoint="sim-1")
+    page = visit("ada", viewport={"width": width, "height": 800}).go("/alerts/")
+    expect(page.locator(".nav-count")).to_be_visible()
+    outside = page.locator(".topbar :is(a, input, summary, .nav-count)").evaluate_all(
+        """(all) => all.filter((one) => one.checkVisibility()).map((one) => [one, one.getBoundingClientRect()])
+        .filter(([one, { left, right }]) => left < 0 || right > document.documentElement.clientWidth
+            || !one.contains(document.elementFromPoint((left + right) / 2, one.getBoundingClientRect().top + 8)))
+        .map(([one]) => one.outerHTML)"""
+    )
+    web.write("alerts_clear")
+    assert outside == []
+    assert page.get_by_role("searchbox", name="Search devices").evaluate("(one) => one.clientWidth") > 120

@@ -28,7 +28,9 @@ def alerts_acknowledge(*, alert_ids: Collection[int], note: str = "", by: User) 
     if len(alert_ids) > MOST:
         raise AlertError(f"These are {len(alert_ids)} alerts: acknowledge at most {MOST} at once.")
     with transaction.atomic():
-        count = Alert.objects.filter(pk__in=alert_ids, acknowledged_at=None).update(
+        # in one order, as `sync` takes them: nobody waits for each other
+        new = Alert.objects.select_for_update().filter(pk__in=alert_ids, acknowledged_at=None).order_by("pk")
+        count = Alert.objects.filter(pk__in=list(new.values_list("pk", flat=True))).update(
             acknowledged_at=timezone.now(), acknowledged_by=by, note=note, untold=True
         )
     if count:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from django.db import DatabaseError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Greatest
 
@@ -141,7 +141,10 @@ class _Found:
         Alert.objects.bulk_create(self.opened, batch_size=500)
         changed = {id(one): one for one in [*self.cleared, *self.told.values()] if id(one) not in new}
         storage.alerts_update(
-            [(one.cleared_at, one.cleared_text, one.last_value, one.last_at, one.pk) for one in changed.values()]
+            [
+                (one.cleared_at, one.cleared_text, one.last_value, one.last_at, one.pk)
+                for one in sorted(changed.values(), key=lambda one: one.pk)
+            ]
         )
         channels = {pk: rule.channel_ids for pk, rule in rules.items()}
         deliveries_make(self._as_opened(), Event.OPENED, channels=channels, at=self.now)
@@ -201,7 +204,7 @@ class Evaluator:
             part = sorted(self._left)[:SLICE]
             try:
                 brought = _slice(part, now)
-            except DatabaseError:
+            except (OperationalError, InterfaceError):
                 raise
             except Exception:
                 # what one device says must stop neither the others' alerts nor `sync`
@@ -229,7 +232,7 @@ class Evaluator:
         for device_id in device_ids:
             try:
                 brought = _slice([device_id], now)
-            except DatabaseError:
+            except (OperationalError, InterfaceError):
                 raise
             except Exception:
                 logger.exception("the rules could not be held against what device %d said", device_id)
@@ -246,7 +249,14 @@ class Evaluator:
             heard = heard.filter(last_contact__gte=self._looked_at - MARGIN)
         if Rule.objects.filter(enabled=True).exists():
             self._left.update(heard.values_list("pk", flat=True))
-        found = _timed(now)
+        try:
+            found = _timed(now)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            # nor must what time brings stop what devices say
+            logger.exception("the rules could not be held against what time has brought")
+            found = 0, 0
         self._looked_at = now
         return found
 
@@ -608,11 +618,8 @@ def _present(fresh: dict[int, Compiled], found: _Found, states: dict[int, _State
         return
     Pending.objects.filter(rule__in=limits, series__in=states).delete()
     judge = _Judge(limits, found, {}, applying=True)
-    longest = max(one.rule.for_seconds for one in limits.values()) * 1_000_000
-    lookback = longest + LOOKBACK if longest else 0
-    rows = storage.samples_recent(states, lookback=lookback, horizon=at + AHEAD, limit=20 * MOST_SAMPLES)
     waiting = []
-    for series_id, group in groupby(rows, key=lambda row: row[0]):
+    for series_id, group in _recent(limits.values(), states, at):
         state = states[series_id]
         values = [(min(row[1], row[4]), row[3]) for row in group]
         for one in judge.rules_of(state):
@@ -634,12 +641,28 @@ def _present(fresh: dict[int, Compiled], found: _Found, states: dict[int, _State
     Pending.objects.bulk_create(waiting, batch_size=500)
 
 
+def _recent(
+    limits: Collection[Compiled], states: dict[int, _State], at: int
+) -> Iterator[tuple[int, Sequence[SampleRow]]]:
+    """The newest samples of each series; where they may be bad by a rule with a duration, those before them, too."""
+    held = [one for one in limits if one.rule.for_seconds and one.threshold is not None]
+    lookback = max((one.rule.for_seconds for one in held), default=0) * 1_000_000 + LOOKBACK
+    newest = storage.samples_recent(states, lookback=0, horizon=at + AHEAD, limit=20 * MOST_SAMPLES)
+    for series_id, group in groupby(newest, key=lambda row: row[0]):
+        rows: Sequence[SampleRow] = list(group)
+        last = rows[-1][3]
+        # a value that is good ends whatever was before it; for how long they were bad is read series by series
+        if any(last is None or not (one.threshold and one.threshold.back(last)) for one in held):
+            rows = storage.samples_recent([series_id], lookback=lookback, horizon=at + AHEAD, limit=20 * MOST_SAMPLES)
+        yield series_id, rows
+
+
 def _tell(now: datetime) -> None:
     """What pages changed of alerts is told to the other pages, by the one who writes the change feed."""
     if not Alert.objects.filter(untold=True).exists():
         return
     with transaction.atomic():
-        rows = list(Alert.objects.select_for_update().filter(untold=True).values_list("pk", "device_id"))
+        rows = list(Alert.objects.select_for_update().filter(untold=True).order_by("pk").values_list("pk", "device_id"))
         Alert.objects.filter(pk__in=[pk for pk, _ in rows]).update(untold=False)
         told = sorted({device_id for _, device_id in rows})
         changes_insert([(device_id, Change.Kind.ALERTS.value) for device_id in told], at=now)

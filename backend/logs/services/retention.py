@@ -15,6 +15,8 @@ from backend.logs.models import Boot, Line, Loss, Usage
 PORTION = 250
 # losses of a device that are kept
 LOSSES = 10_000
+# devices whose losses and boots are looked through in one step: that takes longer the more there are
+SWEEP = 20
 DAY = 86_400_000_000
 MIB = 2**20
 
@@ -26,13 +28,16 @@ class RetentionStep:
     deleted: int
     # there is more to delete now
     more: bool
+    # where the sweep through all devices goes on
+    after: int = 0
 
 
-def retention_step(*, now: int, budget: float) -> RetentionStep:
+def retention_step(*, now: int, budget: float, after: int = 0) -> RetentionStep:
     """Deletes what is older than the profiles keep, or takes more space, for about `budget` seconds.
 
-    `now`: µs since 1970. Only one writer at a time. Lines that go for their age leave nothing behind; those that go for
-    the space leave a loss, and are counted as cut.
+    `now`: µs since 1970. Only one writer at a time. Age counts from the receive time where that is later. Lines that
+    go for their age leave nothing behind; those that go for the space leave a loss, and are counted as cut. Give
+    `after` of each step to the next one.
     """
     until = clock.monotonic() + budget
     deleted = 0
@@ -41,17 +46,19 @@ def retention_step(*, now: int, budget: float) -> RetentionStep:
             with transaction.atomic():
                 done = _delete(device_id, before=before, most=most)
             deleted += done
-            if clock.monotonic() >= until:
-                return RetentionStep(deleted, True)
             if done == 0:
                 break
+            if clock.monotonic() >= until:
+                return RetentionStep(deleted, True, after)
+    devices = Usage.objects.filter(device_id__gt=after).order_by("device_id")
+    ids = list(devices.values_list("device_id", flat=True)[:SWEEP])
     while True:
         with transaction.atomic():
-            done = _losses(now) + _boots(now)
+            done = _losses(now, ids) + _boots(now, ids)
         if done == 0:
-            return RetentionStep(deleted, False)
+            return RetentionStep(deleted, False, ids[-1] if len(ids) == SWEEP else 0)
         if clock.monotonic() >= until:
-            return RetentionStep(deleted, True)
+            return RetentionStep(deleted, True, after)
 
 
 def _profiles() -> list[tuple[Q, Profile]]:
@@ -81,27 +88,33 @@ def _due(now: int) -> list[tuple[int, int | None, int | None]]:
 
 def _delete(device_id: int, *, before: int | None, most: int | None) -> int:
     """A portion of a device's oldest lines; how many."""
-    usage = Usage.objects.get(device_id=device_id)
-    rows = storage.lines_oldest(device_id, PORTION)
-    old = 0
-    if before is not None:
-        while old < len(rows) and rows[old].time < before:
-            old += 1
-    over = old
-    if most is not None:
-        size = usage.bytes - sum(row.size for row in rows[:old])
-        while over < len(rows) and size > most:
-            size -= rows[over].size
-            over += 1
-    if over == 0:
+    usage = Usage.objects.filter(device_id=device_id).first()
+    if usage is None:
+        # deleted meanwhile, with its device
         return 0
-    storage.lines_delete([row.id for row in rows[:over]])
-    usage.lines -= over
-    usage.bytes -= sum(row.size for row in rows[:over])
-    usage.cut += over - old
+    rows = storage.lines_oldest(device_id, PORTION)
+    # what comes late, or with an uptime that cannot be right, is not old when it comes
+    old = [row for row in rows if before is not None and row.time < before and row.received < before]
+    surplus: list[storage.OldLine] = []
+    if most is not None:
+        size = usage.bytes - sum(row.size for row in old)
+        gone = {row.id for row in old}
+        for row in rows:
+            if size <= most:
+                break
+            if row.id not in gone:
+                size -= row.size
+                surplus.append(row)
+    going = [*old, *surplus]
+    if not going:
+        return 0
+    storage.lines_delete([row.id for row in going])
+    usage.lines = max(0, usage.lines - len(going))
+    usage.bytes = max(0, usage.bytes - sum(row.size for row in going))
+    usage.cut += len(surplus)
     usage.save(update_fields=["lines", "bytes", "cut"])
-    _note(device_id, rows[old:over])
-    return over
+    _note(device_id, surplus)
+    return len(going)
 
 
 def _note(device_id: int, rows: Sequence[storage.OldLine]) -> None:
@@ -139,14 +152,15 @@ def _note(device_id: int, rows: Sequence[storage.OldLine]) -> None:
             )
 
 
-def _losses(now: int) -> int:
-    """A portion of losses that are as old as lines may not be, or too many of one device; how many went."""
+def _losses(now: int, device_ids: Sequence[int]) -> int:
+    """A portion of losses that are as old as lines may not be, or too many of one of these devices; how many went."""
     for of, profile in _profiles():
         if profile.logs_days is not None:
             old = Loss.objects.filter(of, time__lt=now - profile.logs_days * DAY)
             if ids := list(old.values_list("id", flat=True)[:PORTION]):
                 return Loss.objects.filter(id__in=ids).delete()[0]
-    many = Loss.objects.values("device_id").annotate(losses=Count("id")).filter(losses__gt=LOSSES).order_by()
+    of_these = Loss.objects.filter(device_id__in=device_ids)
+    many = of_these.values("device_id").annotate(losses=Count("id")).filter(losses__gt=LOSSES).order_by()
     for row in many:
         oldest = Loss.objects.filter(device_id=row["device_id"]).order_by("time", "id")
         ids = list(oldest.values_list("id", flat=True)[: min(PORTION, row["losses"] - LOSSES)])
@@ -154,13 +168,14 @@ def _losses(now: int) -> int:
     return 0
 
 
-def _boots(now: int) -> int:
-    """A portion of boots of which nothing is left; how many went."""
+def _boots(now: int, device_ids: Sequence[int]) -> int:
+    """A portion of these devices' boots of which nothing is left; how many went."""
     for of, profile in _profiles():
         if profile.logs_days is not None:
             before = now - max(profile.logs_days, 1) * DAY
             empty = Boot.objects.filter(
                 of,
+                Q(device_id__in=device_ids),
                 ~Exists(Line.objects.filter(boot_id=OuterRef("id"))),
                 ~Exists(Loss.objects.filter(boot_id=OuterRef("id"))),
                 Q(last_time__lt=before) | Q(last_time__isnull=True, started__lt=before),

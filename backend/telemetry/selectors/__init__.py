@@ -19,7 +19,7 @@ from backend.telemetry.selectors.series import (
     series_get,
     series_list,
 )
-from backend.telemetry.selectors.storage import Cost, StorageCosts, storage_costs
+from backend.telemetry.selectors.storage import Cost, StorageCosts, storage_cost_of, storage_costs
 
 __all__ = [
     "Bucket",
@@ -41,5 +41,6 @@ __all__ = [
     "series_by_names",
     "series_get",
     "series_list",
+    "storage_cost_of",
     "storage_costs",
 ]

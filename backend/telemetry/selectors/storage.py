@@ -14,8 +14,8 @@ from backend.telemetry.models import Series
 
 # bytes of a row with its share of the pages, as `scripts/bench telemetry` measures them. On SQLite for good (to measure
 # means to read the whole file), on PostgreSQL while there are too few rows to tell.
-SQLITE_BYTES = {"telemetry_sample": 31, "telemetry_rollup": 105}
-POSTGRESQL_BYTES = {"telemetry_sample": 106, "telemetry_rollup": 170}
+SQLITE_BYTES = {"telemetry_sample": 31, "telemetry_rollup": 62}
+POSTGRESQL_BYTES = {"telemetry_sample": 106, "telemetry_rollup": 141}
 # fewer rows tell nothing of the average
 _ENOUGH = 10_000
 # rollups are counted one by one: not more often than this (seconds)
@@ -40,6 +40,11 @@ class Cost:
     log_lines: int = 0
     log_bytes: int = 0
 
+    @property
+    def together(self) -> int:
+        """Bytes of values and log lines."""
+        return self.bytes + self.log_bytes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageCosts:
@@ -58,10 +63,17 @@ class StorageCosts:
 
 
 def storage_costs(
-    *, device: Device | None = None, by_series: bool = False, order: str = "-bytes", page: int = 1, page_size: int = 50
+    *,
+    device: Device | None = None,
+    by_series: bool = False,
+    search: str = "",
+    order: str = "-bytes",
+    page: int = 1,
+    page_size: int | None = 50,
 ) -> StorageCosts:
     """What devices (or `by_series` their series) cost, the most expensive first; `device`: of this one only.
 
+    `search`: items whose endpoint (or path) has it in it, in any case; the total is of all. `page_size` None: all.
     `order`: one of ORDERS, with a leading - descending; "bytes" with the log lines. Raises ValueError on another.
     """
     key, descending = _order(order)
@@ -95,10 +107,13 @@ def storage_costs(
         total.log_bytes += one.log_bytes
     if not by_series:
         costs = list(by_device.values())
+    if search:
+        wanted = search.casefold()
+        costs = [one for one in costs if wanted in (one.path if by_series and one.path else one.device).casefold()]
     costs.sort(key=key, reverse=descending)
-    first = (page - 1) * page_size
+    first = (page - 1) * (page_size or 0)
     return StorageCosts(
-        items=costs[first : first + page_size],
+        items=costs[first : None if page_size is None else first + page_size],
         count=len(costs),
         total=total,
         database_bytes=_database_bytes(),
@@ -106,6 +121,23 @@ def storage_costs(
         rollup_bytes=rollup_bytes,
         counted_at=counted_at,
     )
+
+
+def storage_cost_of(*, device: Device) -> Cost:
+    """What one device costs, its rollups counted now: for a page that shows nothing of the others."""
+    cost = Cost(device=device.endpoint)
+    usage = Device.objects.filter(pk=device.pk).values_list("log_usage__lines", "log_usage__bytes").first()
+    if usage is not None:
+        cost.log_lines, cost.log_bytes = (number or 0 for number in usage)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            'SELECT COALESCE(SUM("kept"), 0), COALESCE(SUM((SELECT COUNT(*) FROM "telemetry_rollup" r '
+            'WHERE r."series_id" = s."id")), 0) FROM "telemetry_series" s WHERE s."device_id" = %s',
+            (device.pk,),
+        )
+        cost.samples, cost.rollups = (int(number) for number in cursor.fetchone())
+    cost.bytes = round(cost.samples * _average("telemetry_sample") + cost.rollups * _average("telemetry_rollup"))
+    return cost
 
 
 def _order(order: str) -> tuple[Callable[[Cost], tuple[int, str]], bool]:
@@ -116,7 +148,7 @@ def _order(order: str) -> tuple[Callable[[Cost], tuple[int, str]], bool]:
     def key(cost: Cost) -> tuple[int, str]:
         if name == "device":
             return 0, cost.device
-        number = cost.bytes + cost.log_bytes if name == "bytes" else int(getattr(cost, name))
+        number = cost.together if name == "bytes" else int(getattr(cost, name))
         return number, cost.device
 
     return key, order.startswith("-")

@@ -3,17 +3,12 @@
 import re
 from typing import NamedTuple
 
-from backend.lwm2m.paths import PathError, resource_ids
+from backend.lwm2m.paths import series_readings
 
 # of one chart
 MAX_SERIES = 24
 # of one page or dashboard
 MAX_CHARTS = 12
-_ENDED_BY = (
-    # a resource, then a resource instance
-    re.compile(r"(.+?)((?:/\d{1,5}){3})", re.DOTALL | re.ASCII),
-    re.compile(r"(.+?)((?:/\d{1,5}){4})", re.DOTALL | re.ASCII),
-)
 _PARAMETER = re.compile(r"s([2-9]|1[0-2])?", re.ASCII)
 
 
@@ -29,27 +24,8 @@ class SeriesKey(NamedTuple):
 
 
 def readings(text: str) -> list[SeriesKey]:
-    """What the text may mean, the likelier first; [] where it does not end in the path of a resource.
-
-    Endpoint names may hold slashes and numbers themselves: `meter/3/0/6/0` is `/3/0/6/0` of `meter`, or `/0/6/0` of
-    `meter/3`. Which of them there is, the database knows.
-    """
-    found: list[SeriesKey] = []
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        # half a character: no name has it, and no database can be asked for it
-        return found
-    for pattern in () if "\0" in text else reversed(_ENDED_BY):
-        match = pattern.fullmatch(text)
-        if match is None:
-            continue
-        try:
-            resource_ids(match[2])
-        except PathError:
-            continue
-        found.append(SeriesKey(match[1], match[2]))
-    return found
+    """What the text may mean, the likelier first; [] where it does not end in the path of a resource."""
+    return [SeriesKey(*one) for one in series_readings(text)]
 
 
 def chart_number(parameter: str) -> int | None:

@@ -56,6 +56,7 @@ FIRMWARE = {
 }  # fmt: skip
 SETTINGS = {
     "settings", "settings-profiles", "profile-new", "profile-edit", "profile-rules", "settings-models", "model",
+    "settings-storage",
     "model-upload", "people", "person-role", "person-active", "person-password",
 }  # fmt: skip
 EXPLORE = {"explore", "export", "dashboards", "dashboard", "dashboard-new", "dashboard-act"}

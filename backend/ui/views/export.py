@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from backend.accounts.permissions import Permission, require
+from backend.lwm2m.times import datetime_of_us, us_of_text
 from backend.telemetry.export import FORMATS, ExportError, Selection, series_selected
 from backend.telemetry.selectors.export import export_size
 from backend.ui.views.common import sentence
@@ -20,6 +21,16 @@ MANY = 1000
 def _names(text: str) -> list[str]:
     """The lines of a field, each once: a name may hold any other character."""
     return list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))[:MANY]
+
+
+def _utc(text: str) -> str:
+    """A time as the link, the field and its script read it alike, "" for none. Raises ExportError."""
+    if not text.strip():
+        return ""
+    try:
+        return datetime_of_us(us_of_text(text)).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError):
+        raise ExportError(f"{text[:40]!r} is no time: write it as 2026-11-22T17:00:00Z") from None
 
 
 @require(Permission.VIEW)
@@ -40,6 +51,7 @@ def export_page(request: HttpRequest) -> HttpResponse:
         "until": until,
     }
     try:
+        since, until = context["since"], context["until"] = _utc(since), _utc(until)
         ids = series_selected(Selection(series=series, devices=devices, paths=paths))
     except ExportError as error:
         context["problem"] = sentence(error) + "."

@@ -9,6 +9,7 @@ from django.utils.http import urlencode
 
 from backend.accounts.permissions import Permission, allowed, refusal
 from backend.devices.models import Device
+from backend.telemetry.selectors import storage_cost_of
 from backend.ui.settings_forms import DeviceObservationForm, DeviceProfileForm
 from backend.ui.settings_pages import device_settings
 
@@ -33,6 +34,10 @@ def settings_tab(request: HttpRequest, device: Device) -> dict[str, Any]:
     return {
         "device": device,
         "page": page,
+        "cost": storage_cost_of(device=device),
+        "cost_url": f"{reverse('settings-storage')}?{urlencode({'device': device.endpoint})}"
+        if allowed(request.user, Permission.ADMINISTER)
+        else "",
         "may_operate": allowed(request.user, Permission.OPERATE),
         "profile_form": DeviceProfileForm(initial={"profile": device.profile_id}),
         "observation_form": DeviceObservationForm(initial=initial),

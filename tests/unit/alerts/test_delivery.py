@@ -166,6 +166,25 @@ def test_given_up_after_a_day(deliverer: Deliverer, clock: Clock, sink: Hook) ->
     assert [pause_after(n) for n in range(2, 50)] == sorted(pause_after(n) for n in range(2, 50))
 
 
+def test_what_waits_behind_a_dead_channel_is_given_up_with_it(deliverer: Deliverer, clock: Clock, sink: Hook) -> None:
+    sink.answers = [(500, {})] * 1000
+    channel = webhook(sink.url)
+    for n in range(5):
+        alert(channel, endpoint=f"d{n}")
+    all_sent(deliverer)
+    clock.now += timedelta(hours=23)
+    all_sent(deliverer)
+    assert Delivery.objects.filter(state="waiting").count() == 5
+    clock.now += timedelta(hours=2)
+    channel_test(channel=channel)
+    all_sent(deliverer)
+    # one attempt for all of them; what is newer goes on
+    assert set(Delivery.objects.exclude(event="test").values_list("state", "result")) == {
+        ("failed", "Given up after 24 hours. The receiver answered 500 Internal Server Error.")
+    }
+    assert Delivery.objects.get(event="test").state == "waiting"
+
+
 def test_one_that_is_dead_holds_up_no_other(deliverer: Deliverer, clock: Clock, sink: Hook) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -240,6 +259,15 @@ def test_a_mail_server_that_refuses(deliverer: Deliverer, clock: Clock, box: Mai
     clock.now += timedelta(seconds=11)
     assert all_sent(deliverer) == 1
     assert len(box.mails) == 1
+
+
+def test_addresses_are_not_told_to_everybody(deliverer: Deliverer, box: Mailbox) -> None:
+    box.refusals = ["550 nobody here is called b@example.org"]
+    alert(email())
+    all_sent(deliverer)
+    result = Delivery.objects.get().result
+    assert "nobody here" in result
+    assert "example.org" not in result
 
 
 def test_email_that_is_not_set_up(deliverer: Deliverer, settings: Settings) -> None:

@@ -3,13 +3,16 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from backend.alerts import storage
 from backend.alerts.models import Alert, Cursor, Delivery, Pending, Rule
 from backend.alerts.services import RuleFields, evaluation, rule_delete, rule_enable, rule_fields, rule_update
+from backend.alerts.storage import SampleRow
 from backend.devices.models import Change, Device, LeshanServer, Profile, ServerInterval
 from backend.telemetry.models import Sample, Series, StaleHour
+from backend.telemetry.storage import ChangeRow, changes_insert
 from tests.unit.alerts.rows import TEMPERATURE, Play, alerts, at, open_alerts, rule, said, seconds_of
 from tests.unit.api.builders import NOW, device
 
@@ -222,6 +225,31 @@ def test_a_device_without_a_clock(play: Play) -> None:
     play(1, one)
     said(one, [(60, 33.0)], base=datetime(1970, 1, 1, tzinfo=UTC), received=60)
     assert play(61, one).opened == 1
+
+
+def test_a_new_rule_with_a_duration_sees_all_devices_and_reads_what_it_needs(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "MOST_SAMPLES", 2)
+    bad, good = [device(f"bad-{n}") for n in range(3)], [device(f"good-{n}") for n in range(3)]
+    for one in bad:
+        said(one, [(n, 35.0) for n in range(30)])
+    for one in good:
+        said(one, [(n, 35.0 if n < 29 else 20.0) for n in range(30)])
+    read: list[int] = []
+    real = storage.samples_recent
+
+    def recent(series_ids: list[int], **more: int) -> list[SampleRow]:
+        rows = real(series_ids, **more)
+        read.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(storage, "samples_recent", recent)
+    rule(for_seconds=10)
+    for n in range(10):
+        play.evaluator.evaluate(device_ids=set(), now=at(31 + n), budget_seconds=9)
+    assert {one.device for one in open_alerts()} == set(bad)
+    assert read == [6, 30, 30, 30]
 
 
 def test_a_new_rule_looks_at_what_is_there_and_makes_up_no_history(play: Play) -> None:
@@ -539,3 +567,58 @@ def test_what_cannot_be_judged_stops_nobody_else(play: Play, monkeypatch: pytest
     monkeypatch.setattr(evaluation.texts, "threshold_opened", odd)
     assert play(11, one, two).opened == 1
     assert [alert.device for alert in open_alerts()] == [two]
+
+
+def test_what_the_database_refuses_of_one_stops_nobody_else(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = device("one"), device("two")
+    rule()
+    for each in (one, two):
+        said(each, [(0, 20.0)])
+    play(1, one, two)
+    for each in (one, two):
+        said(each, [(10, 35.0)])
+
+    def refused(rows: list[ChangeRow], *, at: datetime) -> None:
+        if any(device_id == one.pk for device_id, _ in rows):
+            raise IntegrityError("its device was deleted")
+        changes_insert(rows, at=at)
+
+    monkeypatch.setattr(evaluation, "changes_insert", refused)
+    assert play(11, one, two).opened == 1
+    assert [alert.device for alert in open_alerts()] == [two]
+
+
+def test_a_lost_connection_loses_nobody(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = device()
+    rule()
+    said(one, [(0, 20.0)])
+    play(1, one)
+    said(one, [(10, 35.0)])
+
+    def gone(*_: object, **__: object) -> None:
+        raise InterfaceError("connection already closed")
+
+    monkeypatch.setattr(evaluation, "changes_insert", gone)
+    with pytest.raises(InterfaceError):
+        play(11, one)
+    monkeypatch.undo()
+    assert play(12).opened == 1
+
+
+def test_what_time_brings_and_cannot_be_judged_stops_no_values(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = device()
+    rule()
+    said(one, [(0, 20.0)])
+    play(1, one)
+    said(one, [(10, 35.0)])
+
+    def odd(*_: object, **__: object) -> None:
+        raise ValueError("odd")
+
+    monkeypatch.setattr(evaluation, "_timed_found", odd)
+    play(11, one)
+    play(12, everything=True)
+    assert len(open_alerts()) == 1
+    said(one, [(20, 5.0)])
+    Device.objects.update(last_contact=at(20))
+    assert play(70, everything=True).cleared == 1

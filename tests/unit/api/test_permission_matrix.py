@@ -24,6 +24,7 @@ OWN = {"account_change_password"}
 ADMINISTER = {
     "people", "person-add", "person-role", "person-active", "person-password",
     "settings", "settings-profiles", "profile-new", "profile-edit", "profile-delete", "profile-rules", "part-rule",
+    "settings-storage",
     "alert-channels", "alert-channel", "alert-channel-act", "part-alert-channel",
     "model-upload", "model-delete", "debug-leshan", "debug-trace", "signing-keys", "signing-key-delete",
 }  # fmt: skip

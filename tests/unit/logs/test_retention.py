@@ -49,6 +49,46 @@ def test_old_lines_go_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     counted_right(other)
 
 
+def test_what_comes_late_is_not_old_when_it_comes() -> None:
+    made = device(logs_days=10)
+    # it counts its uptime in microseconds: its first hour looks like a month
+    store(made, message(0, ["boot", "later"], uptime=3_600_000_000, step=1_800_000_000), received=T0)
+    store(made, numbered(0, 9, boot=2), received=T0)
+    assert until_done(T0 + DAY) == 0
+    assert until_done(T0 + 11 * DAY) == 12
+    counted_right(made)
+
+
+def test_a_device_that_is_deleted_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = device(logs_days=10)
+    store(made, numbered(0, 9))
+    due = retention._due(T0 + 11 * DAY)
+    Usage.objects.all().delete()
+    monkeypatch.setattr(retention, "_due", lambda _: due)
+    assert retention_step(now=T0 + 11 * DAY, budget=1).deleted == 0
+
+
+def test_a_step_looks_through_a_few_devices_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "SWEEP", 2)
+    monkeypatch.setattr(retention, "LOSSES", 1)
+    devices = [device(f"d{n}", logs_days=10) for n in range(5)]
+    for made in devices:
+        for first in (1, 3, 5):
+            store(made, numbered(first, first))
+    after, left = 0, []
+    for _ in range(4):
+        after = retention_step(now=T0, budget=1, after=after).after
+        left.append(sorted(len(losses(made)) for made in devices))
+    assert left == [[1, 1, 3, 3, 3], [1, 1, 1, 1, 3], [1] * 5, [1] * 5]
+    assert after == devices[1].pk, "from the beginning again"
+    for made in devices:
+        Line.objects.filter(device=made).delete()
+    Loss.objects.all().delete()
+    for _ in range(3):
+        after = retention_step(now=T0 + 11 * DAY, budget=1, after=after).after
+    assert not Boot.objects.exists()
+
+
 def test_devices_without_a_profile_have_the_default_one() -> None:
     made = Device.objects.create(endpoint="a")
     Profile.objects.filter(is_default=True).update(logs_days=1)

@@ -6,9 +6,12 @@ from io import StringIO
 import orjson
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from backend.devices.models import Device
 from backend.devices.selectors import time_of
+from backend.logs import selectors
 from backend.logs.models import Severity
 from backend.logs.selectors import (
     Cursor,
@@ -106,6 +109,19 @@ def test_too_many_losses_for_a_page(device: Device) -> None:
         store(device, numbered(number, number), received=T0 + number * 10_000)
     page = lines_page(filter=LineFilter(modules=["none"]), limit=5)
     assert (page.lines, len(page.losses), page.more_losses) == ([], 5, 17)
+
+
+def test_a_long_download_holds_no_query_open(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(60, 100, 2):
+        # all of them stand at one time
+        store(device, numbered(number, number), received=T0 + 600_000)
+    whole = list(stream_iter(filter=ALL))
+    monkeypatch.setattr(selectors, "PORTION", 3)
+    with CaptureQueriesContext(connection) as queries:
+        assert list(stream_iter(filter=ALL)) == whole
+    found = [one for one in queries.captured_queries if 'FROM "logs_loss"' in one["sql"]]
+    assert len(found) == 8
+    assert all("LIMIT 3" in one["sql"] for one in found)
 
 
 def test_no_losses_in_a_search(device: Device) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.lwm2m.paths import Path, PathError, path_ids, resource_ids
+from backend.lwm2m.paths import Path, PathError, path_ids, resource_ids, series_readings
 
 ids = st.integers(0, 65535)
 
@@ -47,3 +47,23 @@ def test_ids_without_a_hole() -> None:
     assert Path(3, 0, 9).starts_with(Path(3, 0))
     assert not Path(3, 1, 9).starts_with(Path(3, 0))
     assert not Path(3).starts_with(Path(3, 0))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sim-1/3303/0/5700", [("sim-1", "/3303/0/5700")]),
+        ("meter/3/0/6/0", [("meter", "/3/0/6/0"), ("meter/3", "/0/6/0")]),
+        ("a//b/3/0/9", [("a//b", "/3/0/9")]),
+        ("/1/3/0/9", [("/1", "/3/0/9")]),
+        ("1/3/0/6/0", [("1", "/3/0/6/0"), ("1/3", "/0/6/0")]),
+        ("line\nbreak/3/0/9", [("line\nbreak", "/3/0/9")]),
+        *(
+            (text, [])
+            for text in ("", "/3/0/9", "3/0/9", "sim-1", "sim-1/3/0", "sim-1/3/0/x", "sim-1/99999/0/1", "sim-1/03/0/9")
+        ),
+        *((text, []) for text in ("a\0/3/0/9", "a\ud800/3/0/9", "sim-1/3/0/9/", "sim-1/\u0663/0/9")),
+    ],
+)
+def test_what_the_name_of_a_series_may_mean(text: str, expected: list[tuple[str, str]]) -> None:
+    assert series_readings(text) == expected

@@ -3,13 +3,18 @@
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from backend.devices.models import Change, Device, DeviceEvent, RawEvent, Resource
 from backend.logs.format import LogEntry, LogMessage, pack
 from backend.logs.models import Line
-from backend.sync.events import ReadDone, Redecoded
+from backend.sync.events import ReadDone, Reading, Redecoded
+from backend.sync.exceptions import AnswerTimeoutError
 from backend.sync.ingest import Ingest
-from backend.telemetry.models import Sample, StaleHour
+from backend.sync.redecode import DecodeAgain, Redecoding
+from backend.sync.work import DefinitionsDone
+from backend.telemetry.models import Level, Rollup, Sample, StaleHour
+from backend.telemetry.services import rollups_step
 from backend.telemetry.storage import HOUR
 from tests.unit.sync.conftest import RECEIVED, Store
 from tests.unit.sync.samples import event, node, notification
@@ -96,11 +101,95 @@ def test_a_part_that_can_be_read_leaves_the_rest_raw(store: Store, ingest: Inges
     assert Sample.objects.count() == 1
 
 
+def test_a_text_with_nul_that_is_read_later(store: Store, ingest: Ingest) -> None:
+    undecoded = {"ep": "sim-1", "format": "TLV", "contentFormat": 11542, "hex": "00", "error": "no model"}
+    store(
+        send("j-1", {"/33999/0/1": node(1, "OPAQUE", "2a")}, guessed=["/33999/0/1"]),
+        event("j-2", "UNDECODED", undecoded | {"path": "/33999/0", "time": DEVICE_MS}),
+    )
+    raw = RawEvent.objects.get()
+    item = Redecoded(raw.pk, "sim-1", [("/33999/0/1", "STRING", None, "a\0b", None)], DEVICE_MS * 1000, whole=True)
+    assert ingest.store([item], received=RECEIVED).errors == 0
+    kept = "a\0b" if connection.vendor == "sqlite" else "a\ufffdb"
+    assert Sample.objects.get().text == Resource.objects.get().value == kept
+    raw.refresh_from_db()
+    assert raw.decoded_at is not None
+
+
+def test_a_part_that_was_read_before_is_no_news(store: Store, ingest: Ingest) -> None:
+    """The rest of the message comes to nothing each time that it is tried, at every start."""
+    store(
+        event("j-1", "UNDECODED", {"ep": "sim-1", "format": "x", "hex": "00", "error": "no", "time": DEVICE_MS}),
+        send("j-2", {"/3303/0/5700": node(5700, "FLOAT", "21.5")}),
+    )
+    RawEvent.objects.update(device=Device.objects.get())
+    raw, at = RawEvent.objects.get(), DEVICE_MS * 1000
+    old: Reading = ("/3303/0/5700", "FLOAT", 21.5, None, None)
+    for _ in range(2):
+        ingest.store([Redecoded(raw.pk, "sim-1", [old], at, whole=False)], received=RECEIVED)
+    assert not DeviceEvent.objects.filter(kind=DeviceEvent.Kind.DECODED).exists()
+    assert Sample.objects.count() == 1
+    # one more than before
+    more: list[Reading] = [old, ("/3303/1/5700", "FLOAT", 22.5, None, None)]
+    for _ in range(2):
+        ingest.store([Redecoded(raw.pk, "sim-1", more, at, whole=False)], received=RECEIVED)
+    event_ = DeviceEvent.objects.get(kind=DeviceEvent.Kind.DECODED)
+    assert event_.text == "A part of a message is understood now: 1 value"
+    assert Sample.objects.count() == 2
+
+
+def test_a_part_whose_samples_are_gone_is_not_added_to_the_rollups_again(store: Store, ingest: Ingest) -> None:
+    store(
+        event("j-1", "UNDECODED", {"ep": "sim-1", "format": "x", "hex": "00", "error": "no", "time": DEVICE_MS}),
+        send("j-2", {"/3303/0/5700": node(5700, "FLOAT", "21.5")}),
+    )
+    RawEvent.objects.update(device=Device.objects.get())
+    rollups_step(now=DEVICE_MS * 1000 + 2 * HOUR, budget=10)
+    ingest.rolled_up(None)
+    # as its retention leaves it
+    Sample.objects.all().delete()
+    Rollup.objects.filter(level=Level.HOUR).update(kept_since=None)
+    old: Reading = ("/3303/0/5700", "FLOAT", 21.5, None, None)
+    raw = RawEvent.objects.get()
+    ingest.store([Redecoded(raw.pk, "sim-1", [old], DEVICE_MS * 1000, whole=False)], received=RECEIVED)
+    assert not Sample.objects.exists()
+    assert not StaleHour.objects.exists()
+
+
+def test_messages_are_tried_again_after_every_start() -> None:
+    asked: list[int] = []
+
+    class Rows:
+        def __call__(self, action: object) -> list[object]:
+            asked.append(1)
+            return []
+
+    made = Redecoding(retry=Rows(), submit=lambda _: None, server_id=1)
+    made.definitions(DefinitionsDone({}, frozenset(), error="Leshan is away"))
+    assert len(asked) == 0
+    made.definitions(DefinitionsDone({}, frozenset()))
+    made.definitions(DefinitionsDone({}, frozenset()))
+    assert len(asked) == 1
+    made.definitions(DefinitionsDone({}, frozenset({33999})))
+    assert len(asked) == 2
+
+
+def test_a_message_that_takes_too_long_holds_up_no_other() -> None:
+    class Slow:
+        def decode(self, endpoint: str, message: object) -> None:
+            raise AnswerTimeoutError("30 s")
+
+    assert DecodeAgain(1, "sim-1", b'{"time": 1, "hex": "00"}').run(Slow()) is None  # type: ignore[arg-type]
+
+
 def test_the_time_that_a_device_says_is_compared_with_ours(store: Store) -> None:
     stored = store(send("j-1", {"/3/0/13": node(13, "TIME", 60_000)}))
     assert stored.clocks == {"sim-1": pytest.approx(60 - DEVICE_MS / 1000)}
     # one that was collected earlier says nothing about now
     assert store(send("j-2", {"/3/0/13": node(13, "TIME", 60_000)}, time=DEVICE_MS - 5000)).clocks == {}
+    # as of one that waited for two hours until we took it
+    late = store(send("j-3", {"/3/0/13": node(13, "TIME", 60_000)}), received=DEVICE_MS * 1000 + 2 * HOUR)
+    assert late.clocks == {}
 
 
 def test_hours_are_marked_once_and_again_when_they_are_summed_up(store: Store, ingest: Ingest) -> None:

@@ -39,7 +39,8 @@ def samples() -> None:
 def rows(selection: Selection, format_: str = "csv") -> list[dict[str, Any]]:
     data = b"".join(export_chunks(selection, format_=format_))
     if format_ == "parquet":
-        return pq.read_table(io.BytesIO(data)).to_pylist()
+        found: list[dict[str, Any]] = pq.read_table(io.BytesIO(data)).to_pylist()
+        return found
     return list(csv.DictReader(io.StringIO(data.decode(), newline="")))
 
 
@@ -97,6 +98,14 @@ def test_what_is_not_there_is_said_before_the_first_byte(selection: Selection) -
 def test_what_is_no_series(bad: str) -> None:
     with pytest.raises(ExportError, match="is no series"):
         export_chunks(Selection(series=[bad]), format_="csv")
+
+
+@pytest.mark.parametrize(
+    "selection", [Selection(devices=["a\0"]), Selection(paths=["/3\0"]), Selection(series=["a\0" + TEMPERATURE])]
+)
+def test_what_no_database_can_look_for(selection: Selection) -> None:
+    with pytest.raises(ExportError, match="NUL"):
+        export_chunks(selection, format_="csv")
 
 
 def test_names_of_files() -> None:

@@ -29,7 +29,7 @@ operations = st.lists(
     st.tuples(st.just("store"), outcomes, batches)
     | st.tuples(st.just("roll"), outcomes, st.sampled_from([0.0, 1.0]))
     | st.tuples(st.just("clear"), outcomes, st.just(0)),
-    max_size=12,
+    max_size=8,
 )
 
 
@@ -73,7 +73,7 @@ def roll(one: Model, budget: float, outcome: str, now: int) -> bool:
     return step.more
 
 
-@settings(deadline=None, max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(operations=operations)
 def test_no_mark_is_lost_whatever_becomes_of_a_transaction(
     db: None, operations: Sequence[tuple[str, str, object]]

@@ -85,6 +85,7 @@ def test_every_view_names_the_permission_it_takes() -> None:
     assert administering == {
         "people", "person-role", "person-active", "person-password",
         "settings", "settings-profiles", "profile-new", "profile-edit", "profile-delete", "profile-rules", "part-rule",
+        "settings-storage",
         "model-upload", "model-delete", "signing-keys", "signing-key-delete",
         "alert-channels", "alert-channel", "alert-channel-act", "part-alert-channel",
     }  # fmt: skip

@@ -221,16 +221,17 @@ function folded(tail, width, origin) {
   return [...buckets.values()];
 }
 
-/** "asleep 3 × (2 h 10 min)" for each reason that occurs in the window. */
+/** "asleep: 3 times, 2 h 10 min" for each reason that occurs in the window; what several series share is one time. */
 export function reasonTotals(all, start, end) {
   const totals = new Map();
-  for (const drawn of all) {
-    for (const gap of drawn.gaps) {
-      const length = Math.min(gap.end, end) - Math.max(gap.start, start);
-      if (length <= 0) continue;
-      const total = totals.get(gap.reason) ?? { times: 0, length: 0 };
-      totals.set(gap.reason, { times: total.times + 1, length: total.length + length });
-    }
+  const inside = (gap) => ({ reason: gap.reason, start: Math.max(gap.start, start), end: Math.min(gap.end, end) });
+  const gaps = all.flatMap((drawn) => drawn.gaps.map(inside)).filter((gap) => gap.end > gap.start).sort((a, b) => a.start - b.start);
+  for (const gap of gaps) {
+    const total = totals.get(gap.reason) ?? { times: 0, length: 0, until: -Infinity };
+    if (gap.start > total.until) total.times += 1;
+    total.length += Math.max(0, gap.end - Math.max(gap.start, total.until));
+    total.until = Math.max(total.until, gap.end);
+    totals.set(gap.reason, total);
   }
   return [...totals].map(([reason, { times, length }]) => ({
     reason,

@@ -4,8 +4,8 @@ import { Drawn, REASONS, reasonTotals } from "./chart-data.js";
 import { COLOURS, colourOf, colours, gapLayers, glyph, newChart, paint, patternOf } from "./chart-draw.js";
 import { saveCsv, savePicture } from "./chart-files.js";
 import { listen } from "./chart-moves.js";
-import { exactTime, lasting } from "./chart-time.js";
-import { relative } from "./time.js";
+import { exactTime, lasting, timeBeside } from "./chart-time.js";
+import { dated } from "./time.js";
 
 const REACH = 40; // pixels: what is farther away from the pointer is not meant
 const ROWS = 500;
@@ -408,7 +408,7 @@ export class Panel {
     const last = Math.max(...shown.map((one) => one.drawn.last ?? -Infinity));
     if (!Number.isFinite(last)) this.sayInPlot(["No values yet."]);
     else if (last < start || last > end) {
-      this.sayInPlot([`No values in this range. The newest is of ${relative(last)}.`], "Go there", () => {
+      this.sayInPlot([`No values in this range. The newest is of ${dated(last)}.`], "Go there", () => {
         const half = (end - start) / 2;
         this.board.moveTo(last - half, last + half, { live: false });
         this.board.settle();
@@ -648,7 +648,7 @@ export class Panel {
     for (const one of nearest ? [nearest, ...found.filter((other) => other !== nearest)] : found) {
       const swatch = element("span", { className: "swatch" });
       swatch.style.borderTopColor = colourOf(one.one.index);
-      const when = one.row !== null && one !== nearest ? ` at ${exactTime(one.one.drawn.t[one.row])}` : "";
+      const when = one.row !== null && one !== nearest ? ` at ${timeBeside(one.one.drawn.t[one.row], moment)}` : "";
       list.append(element("li", {}, swatch, element("span", { className: "tip-name", textContent: `${one.one.device} ${one.one.path}` }), element("b", { textContent: this.lineOf(one, one.one.drawn.aggregated ? short : whole) }), element("span", { className: "muted", textContent: when })));
     }
     parts.push(list);

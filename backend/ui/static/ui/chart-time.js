@@ -45,6 +45,12 @@ export function exactTime(time) {
   return EXACT.format(new Date(time));
 }
 
+/** The same beside another one that is shown in full: of one day, the time of day is enough. */
+export function timeBeside(time, other) {
+  const same = new Date(time).toDateString() === new Date(other).toDateString();
+  return same ? `${HMS.format(new Date(time))}.${String(new Date(time).getMilliseconds()).padStart(3, "0")}` : exactTime(time);
+}
+
 /** "24h" → milliseconds; null where it is no range. */
 export function rangeMs(text) {
   const match = /^([1-9]\d{0,6})([smhdwy])$/.exec(text ?? "");

@@ -1,7 +1,7 @@
 // The chart of a device's page: one series, a range that slides along, new values as they come.
 // Gaps are drawn as gaps, with the reason where we know it; what is not a number is counted, never drawn as one.
 
-import { exactly, relative, serverNow } from "./time.js";
+import { dated, exactly, relative, serverNow } from "./time.js";
 
 const MAX_POINTS = 2000;
 const TAIL_MS = 500;
@@ -324,7 +324,7 @@ function sayNothing() {
   }
   const button = Object.assign(document.createElement("button"), { type: "button", className: "btn btn-plain", textContent: "Show all there is" });
   button.addEventListener("click", () => choose({ range: 0 }));
-  sayEmpty([`No samples in this range. The newest is of ${relative(state.last)}.`], button);
+  sayEmpty([`No samples in this range. The newest is of ${dated(state.last)}.`], button);
 }
 
 // ---- choosing; the choice is in the address, so that it can be sent to a colleague

@@ -17,9 +17,9 @@ for (const field of document.querySelectorAll("#export [data-moment]")) {
   sent.value = field.value;
   if (field.value && !local(field.value)) continue; // what cannot be understood stays to be seen
   field.removeAttribute("name");
+  field.value = local(sent.value); // before it is a field that takes nothing else
   field.type = "datetime-local";
   field.step = "1";
-  field.value = local(sent.value);
   field.addEventListener("change", () => {
     sent.value = field.value ? new Date(field.value).toISOString() : "";
   });

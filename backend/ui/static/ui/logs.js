@@ -1,6 +1,7 @@
 // A stream of log lines: newest at the bottom, live while the reader is there, older and newer lines as one scrolls.
 // Markup in parts/logs_stream.html; rows in logs_rows.js. What is shown, and how, is in the address.
 
+import { fetchJson } from "./fetch.js";
 import { asText, element, hue, isLate, iso, put, receivedText, Rows, whenText } from "./logs_rows.js";
 import { Picker } from "./picker.js";
 
@@ -127,23 +128,10 @@ function download() {
 
 // -- fetching
 
-async function ask(parameters) {
+function ask(parameters) {
   const query = filters();
   for (const [name, value] of Object.entries(parameters)) if (value !== null && value !== "") query.set(name, value);
-  let response;
-  try {
-    response = await fetch(`${config.url}?${query}`, { headers: { "X-Requested-With": "XMLHttpRequest" }, redirect: "manual" });
-  } catch {
-    document.dispatchEvent(new CustomEvent("fn:unreachable"));
-    throw new Error("The server cannot be reached. What is shown may be out of date.");
-  }
-  document.dispatchEvent(new CustomEvent("fn:reachable"));
-  if (response.type === "opaqueredirect" || response.status === 401) {
-    document.getElementById("signedout-banner").hidden = false;
-    throw new Error("Your session has ended.");
-  }
-  if (!response.ok) throw new Error(`The server answered ${response.status}.`);
-  return response.json();
+  return fetchJson(`${config.url}?${query}`);
 }
 
 function failed(error, again) {

@@ -1,5 +1,6 @@
 // The map of devices: what it shows, how it is moved, the list beside it, and what changes while one looks.
 
+import { fetchJson } from "./fetch.js";
 import { draw, palette, radiusOf, STATUSES } from "./map-draw.js";
 import { clustered, landOf, MOST_ZOOM, project, unproject, View } from "./map-view.js";
 import { relative, tick } from "./time.js";
@@ -386,7 +387,7 @@ function hideTrack(place) {
 async function showTrack(place) {
   let answer;
   try {
-    answer = await ask(`${addressOf(config.track_url, place.endpoint)}?instance=${place.instance}`);
+    answer = await fetchJson(`${addressOf(config.track_url, place.endpoint)}?instance=${place.instance}`);
   } catch (error) {
     problem = error.message;
     redraw();
@@ -473,23 +474,6 @@ search.addEventListener("input", list);
 
 // -- fetching
 
-async function ask(url) {
-  let response;
-  try {
-    response = await fetch(url, { headers: { "X-Requested-With": "XMLHttpRequest" }, redirect: "manual" });
-  } catch {
-    document.dispatchEvent(new CustomEvent("fn:unreachable"));
-    throw new Error("The server cannot be reached: positions may be out of date.");
-  }
-  document.dispatchEvent(new CustomEvent("fn:reachable"));
-  if (response.type === "opaqueredirect" || response.status === 401) {
-    document.getElementById("signedout-banner").hidden = false;
-    throw new Error("Your session has ended.");
-  }
-  if (!response.ok) throw new Error(`The server answered ${response.status}: load the page again.`);
-  return response.json();
-}
-
 const pending = new Set();
 const strangers = new Map();
 let busy = false;
@@ -516,7 +500,7 @@ async function look() {
   whole = false;
   try {
     const query = new URLSearchParams([...names].map((name) => ["device", name]));
-    const answer = await ask(all ? config.places_url : `${config.places_url}?${query}`);
+    const answer = await fetchJson(all ? config.places_url : `${config.places_url}?${query}`);
     if (all) lastWhole = performance.now();
     problem = "";
     put(answer, all ? null : names);

@@ -1,30 +1,20 @@
 // Parts that keep themselves current: <div data-refresh="URL" data-on="values status" data-every="5000">.
 // A part fetches itself after such an event, at most twice a second, and is patched in place.
 
+import { fetchPart } from "./fetch.js";
 import { patch } from "./patch.js";
 
 const LEAST_MS = 500;
 const BEAT_MS = 1000;
 const timers = new WeakMap();
 
-function signedOut() {
-  const banner = document.getElementById("signedout-banner");
-  if (banner) banner.hidden = false;
-}
-
 /** Fetches one part and patches it; a failure leaves it as it is (the banner tells of a lost connection). */
 async function refresh(part) {
   const url = part.dataset.refresh;
   let response;
   try {
-    response = await fetch(url, { headers: { "X-Requested-With": "XMLHttpRequest" }, redirect: "manual" });
+    response = await fetchPart(url);
   } catch {
-    document.dispatchEvent(new CustomEvent("fn:unreachable"));
-    return;
-  }
-  document.dispatchEvent(new CustomEvent("fn:reachable"));
-  if (response.type === "opaqueredirect" || response.status === 401) {
-    signedOut();
     return;
   }
   if (!response.ok || response.status === 204) return;

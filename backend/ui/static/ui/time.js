@@ -8,6 +8,8 @@ const EXACT = new Intl.DateTimeFormat(undefined, {
 const HOUR = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
+const YEAR = 365.25 * 86400;
+
 // ages are told by the server's clock: a browser whose clock is off must not make a device look silent
 const told = Date.parse(document.documentElement.dataset.now ?? "");
 const offset = Number.isNaN(told) ? 0 : told - Date.now();
@@ -27,13 +29,20 @@ export function relative(then, now = serverNow()) {
   if (distance < 60) text = `${distance} s`;
   else if (distance < 3600) text = `${Math.floor(distance / 60)} min`;
   else if (distance < 48 * 3600) text = `${Math.floor(distance / 3600)} h`;
-  else text = `${Math.floor(distance / 86400)} days`;
+  else if (distance < 2 * YEAR) text = `${Math.floor(distance / 86400)} days`;
+  // clocks of devices may be far off
+  else text = `${Math.floor(distance / YEAR)} years`;
   return seconds >= 0 ? `${text} ago` : `in ${text}`;
 }
 
 /** The whole time with its zone, in the reader's own. */
 export function exactly(then) {
   return EXACT.format(new Date(then));
+}
+
+/** For "the newest is of …": how long ago, or where a clock runs ahead the time that it says. */
+export function dated(then, now = serverNow()) {
+  return then - now < 60_000 ? relative(then, now) : `${exactly(then)}, in the future: a clock is ahead`;
 }
 
 /** The time of day, with the day where it is another one. */
