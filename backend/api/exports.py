@@ -39,7 +39,7 @@ def export(
     """
     try:
         selection = Selection(series=of, devices=device, paths=path, start=start, end=end)
-        chunks = export_chunks(selection, format_=format)
+        chunks = export_chunks(selection, format_=format, apart=True)
     except ExportError as error:
         raise HttpError(400, str(error)) from None
     name = export_name(selection, format_=format, at=timezone.localtime())

@@ -91,6 +91,8 @@ DEFAULT_FROM_EMAIL = env_str("FLOWNEXUS_EMAIL_FROM", "FlowNexus <flownexus@local
 ALERTS_CA_FILE = str(env_path("FLOWNEXUS_ALERTS_CA") or "")
 # days that alerts and their messages are kept after their end
 ALERTS_DAYS = env_int("FLOWNEXUS_ALERTS_DAYS", default=365, least=1, most=36500)
+# days that messages which nobody understood are kept raw
+RAW_DAYS = env_int("FLOWNEXUS_RAW_DAYS", default=365, least=1, most=36500)
 
 INSTALLED_APPS = [
     "backend.accounts",

@@ -612,12 +612,13 @@ class _Batch:
         if problems:
             self._keep(item.id, item.name, item.data, len(item.data), "; ".join(problems[:20]), work.device)
         sampled = taken is not None and self._answers.sampled(taken[0])
+        guessed = (item.record.response or {}).get("guessed") or ()
         for reading in readings:
             path, type_, number, text, _ = reading
             if self._log(work, reading, at):
                 continue
             before = work.current.get(path)
-            if sampled and type_ != "OPAQUE":
+            if sampled and type_ != "OPAQUE" and path not in guessed:
                 self._sample(work, path, at, number, text, None)
             if before is None or before[0] <= at:
                 work.current[path] = (at, reading, at)

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from backend.alerts.services import evaluate
 from backend.alerts.services import retention_step as alerts_retention_step
+from backend.devices.services import raw_events_retention_step
 from backend.logs.services import retention_step as logs_retention_step
 from backend.sync.exceptions import StoppedError
 from backend.telemetry.services import RollupStep, retention_step, rollups_step
@@ -28,7 +29,7 @@ FUTURE_SECONDS = 600.0
 # what is too old is looked for this often
 SAMPLES_SECONDS = 300.0
 LOGS_SECONDS = 10.0
-ALERTS_KEPT_SECONDS = 600.0
+RARELY_SECONDS = 600.0
 # alerts of devices with news are looked at this often, all others
 ALERT_SECONDS = 0.5
 ALL_ALERTS_SECONDS = 60.0
@@ -73,6 +74,7 @@ class Upkeep:
             "retention of samples": (0.0, self._samples),
             "retention of logs": (0.0, self._logs),
             "retention of alerts": (0.0, self._alerts_kept),
+            "retention of raw messages": (0.0, self._raw_kept),
         }
 
     def told(self, device_ids: Collection[int]) -> None:
@@ -163,7 +165,11 @@ class Upkeep:
 
     def _alerts_kept(self) -> float:
         more = self._retry(lambda: alerts_retention_step(now=timezone.now()))
-        return BUSY_SECONDS if more else ALERTS_KEPT_SECONDS
+        return BUSY_SECONDS if more else RARELY_SECONDS
+
+    def _raw_kept(self) -> float:
+        more = self._retry(lambda: raw_events_retention_step(now=timezone.now()))
+        return BUSY_SECONDS if more else RARELY_SECONDS
 
 
 def _microseconds() -> int:

@@ -6,10 +6,9 @@ nor PostgreSQL's vacuum, and ingest goes on beside it. Samples that arrive meanw
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from django.db import connection
 
@@ -21,9 +20,8 @@ from backend.telemetry.models import Series
 CSV, PARQUET = "csv", "parquet"
 FORMATS = {CSV: "text/csv; charset=utf-8", PARQUET: "application/vnd.apache.parquet"}
 COLUMNS = ("device", "path", "name", "unit", "time", "received", "value", "text")
-# rows of a query, and of a Parquet row group
+# rows of a query
 PAGE = 5_000
-GROUP = 50_000
 # series whose names are looked up at once
 _SERIES = 500
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -57,7 +55,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class Named:
     """A series with what is told of it in each of its rows."""
 
     id: int
@@ -108,7 +106,7 @@ def series_selected(selection: Selection) -> list[int]:
     return list(chosen.order_by("device__endpoint", "path", "pk").values_list("pk", flat=True))
 
 
-def _named(ids: Sequence[int]) -> Iterator[_Named]:
+def series_named(ids: Sequence[int]) -> Iterator[Named]:
     """Names and units, from the models, a few devices at a time."""
     for start in range(0, len(ids), _SERIES):
         part = ids[start : start + _SERIES]
@@ -126,10 +124,10 @@ def _named(ids: Sequence[int]) -> Iterator[_Named]:
                 names = {one.device_id: Names(device=one.device, object_ids=objects)}
             of = names[one.device_id]
             unit = of.unit(object_id, instance_id, resource_id)
-            yield _Named(pk, one.device.endpoint, one.path, of.name(object_id, resource_id), unit)
+            yield Named(pk, one.device.endpoint, one.path, of.name(object_id, resource_id), unit)
 
 
-def _pages(series_id: int, selection: Selection) -> Iterator[list[_Row]]:
+def pages(series_id: int, selection: Selection) -> Iterator[list[_Row]]:
     """The samples of a series, oldest first."""
     after = (_LEAST if selection.start is None else selection.start - 1, 2**15 - 1)
     end = _MOST if selection.end is None else selection.end
@@ -158,8 +156,8 @@ def _csv(ids: Sequence[int], selection: Selection) -> Iterator[bytes]:
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
     yield out.getvalue().encode()
-    for one in _named(ids):
-        for page in _pages(one.id, selection):
+    for one in series_named(ids):
+        for page in pages(one.id, selection):
             out = io.StringIO()
             writer = csv.writer(out)
             writer.writerows(
@@ -178,75 +176,20 @@ def _csv(ids: Sequence[int], selection: Selection) -> Iterator[bytes]:
             yield out.getvalue().encode()
 
 
-def _parquet(ids: Sequence[int], selection: Selection) -> Iterator[bytes]:
-    """The same columns; times are microseconds with the zone UTC. A row group is written when it is full."""
-    # some 60 MiB that only those pay who ask for it
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def export_chunks(selection: Selection, *, format_: str, apart: bool = False) -> Iterator[bytes]:
+    """The file's bytes, piece by piece. Raises ExportError, before the first one.
 
-    moment = pa.timestamp("us", tz="UTC")
-    types = [pa.string()] * 4 + [moment, moment, pa.float64(), pa.string()]
-    schema = pa.schema(list(zip(COLUMNS, types, strict=True)))
-    sink = _Sink()
-    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
-        for rows in _groups(ids, selection):
-            columns = [pa.array(column, type_) for column, type_ in zip(rows, types, strict=True)]
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=GROUP)
-            yield from sink.taken()
-    yield from sink.taken()
+    `apart`: what takes much memory is done in a process of its own, which ends with the file.
+    """
+    # it needs this module
+    from backend.telemetry.parquet import parquet_apart, parquet_chunks
 
-
-def _groups(ids: Sequence[int], selection: Selection) -> Iterator[list[list[Any]]]:
-    """Columns of up to GROUP rows."""
-    columns: list[list[Any]] = [[] for _ in COLUMNS]
-    for one in _named(ids):
-        for page in _pages(one.id, selection):
-            times, _, numbers, texts, delays = (list(column) for column in zip(*page, strict=True))
-            received = [
-                time if delay is None else time + delay * 1000 for time, delay in zip(times, delays, strict=True)
-            ]
-            told = ([value] * len(page) for value in (one.device, one.path, one.name, one.unit))
-            for column, values in zip(columns, (*told, times, received, numbers, texts), strict=True):
-                column.extend(values)
-            if len(columns[0]) + PAGE > GROUP:
-                yield columns
-                columns = [[] for _ in COLUMNS]
-    if columns[0]:
-        yield columns
-
-
-class _Sink(io.RawIOBase):
-    """Takes what the writer gives, until it is passed on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        piece = bytes(data)
-        self._pieces.append(piece)
-        self._size += len(piece)
-        return len(piece)
-
-    def tell(self) -> int:
-        return self._size
-
-    def taken(self) -> Iterable[bytes]:
-        pieces, self._pieces = self._pieces, []
-        whole = b"".join(pieces)
-        return [whole] if whole else []
-
-
-def export_chunks(selection: Selection, *, format_: str) -> Iterator[bytes]:
-    """The file's bytes, piece by piece. Raises ExportError, before the first one."""
     if format_ not in FORMATS:
         raise ExportError(f"{format_[:20]!r} is no format: csv or parquet")
     ids = series_selected(selection)
-    return _csv(ids, selection) if format_ == CSV else _parquet(ids, selection)
+    if format_ == CSV:
+        return _csv(ids, selection)
+    return parquet_apart(ids, selection) if apart else parquet_chunks(ids, selection)
 
 
 def export_name(selection: Selection, *, format_: str, at: datetime) -> str:

@@ -42,6 +42,7 @@ from backend.devices.services.profiles import (
 )
 from backend.devices.services.registrations import registration_end, registration_fill, registration_is_older
 from backend.devices.services.servers import (
+    raw_events_retention_step,
     server_connected,
     server_disconnected,
     server_ensure,
@@ -90,6 +91,7 @@ __all__ = [
     "profile_rules_set",
     "profile_update",
     "profiles_apply_rules",
+    "raw_events_retention_step",
     "registration_end",
     "registration_fill",
     "registration_is_older",

@@ -1,14 +1,17 @@
 """Writes to what we know of a Leshan server: connected or not, since when, how far behind, what is wrong."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from backend.devices.models import Change, LeshanServer, ServerInterval
+from backend.devices.models import Change, LeshanServer, RawEvent, ServerInterval
 
 _State = ServerInterval.State
+# raw messages deleted at once: they may be long
+RAW_STEP = 100
 
 
 def server_ensure(*, name: str, url: str) -> LeshanServer:
@@ -86,6 +89,15 @@ def server_stopped(*, server: LeshanServer, at: datetime) -> None:
     _switch(server, _State.DOWN, at, "sync was stopped")
     LeshanServer.objects.filter(pk=server.pk).update(connected_since=None, sync_alive_at=at)
     Change.objects.create(kind=Change.Kind.SERVER)
+
+
+def raw_events_retention_step(*, now: datetime) -> bool:
+    """Deletes some messages that were kept raw for longer than RAW_DAYS; is there more?"""
+    old = RawEvent.objects.filter(received_at__lt=now - timedelta(days=settings.RAW_DAYS)).order_by("received_at")
+    with transaction.atomic():
+        ids = list(old.values_list("pk", flat=True)[:RAW_STEP])
+        RawEvent.objects.filter(pk__in=ids).delete()
+    return len(ids) == RAW_STEP
 
 
 def _switch(server: LeshanServer, state: str, at: datetime, reason: str) -> bool:

@@ -20,6 +20,8 @@ _ENDS = {
 _BEGINS = (DeviceEvent.Kind.REGISTERED,)
 # registrations and ends of one device that are looked at
 _EVENTS = 5000
+# so many events before a hole are looked at for the one that was learned last
+_NEAR = 8
 # a reason explains a hole where it covers this part of it
 _MOST = 0.5
 
@@ -109,13 +111,15 @@ def _server_causes(start: int, end: int) -> list[_Cause]:
 def _offline_causes(endpoint: str, start: int, end: int) -> list[_Cause]:
     """When the device was not registered."""
     events = DeviceEvent.objects.filter(device__endpoint=endpoint, kind__in=[*_BEGINS, *_ENDS]).order_by("-at", "-id")
-    inside = events.filter(at__gte=time_of(start), at__lt=time_of(end))
-    lines: list[tuple[int, str]] = [
-        (us_of_datetime(at), kind) for at, kind in reversed(inside.values_list("at", "kind")[:_EVENTS])
-    ]
-    earlier = events.filter(at__lt=time_of(start)).values_list("kind", flat=True).first()
+    earlier = max(events.filter(at__lt=time_of(start)).values_list("id", "kind")[:_NEAR], default=None)
+    inside = events.filter(at__gte=time_of(start), at__lt=time_of(end)).values_list("id", "at", "kind")[:_EVENTS]
+    # In the order in which they were learned: what the server no longer had is noted when that was found, which may
+    # be a moment after the next registration.
+    lines = [(us_of_datetime(at), kind) for id_, at, kind in sorted(inside) if earlier is None or id_ > earlier[0]]
+    for index in range(len(lines) - 2, -1, -1):
+        lines[index] = (min(lines[index][0], lines[index + 1][0]), lines[index][1])
     if earlier is not None:
-        lines.insert(0, (start, earlier))
+        lines.insert(0, (start, earlier[1]))
     elif lines and lines[0][1] in _BEGINS:
         lines.insert(0, (start, ""))
     return list(_offline(lines, end))

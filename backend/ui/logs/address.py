@@ -1,6 +1,5 @@
 """The state of a page of log lines, as its address says it."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ from backend.devices.models import Device
 from backend.logs.filters import MAX_SEARCH
 from backend.logs.models import Severity
 from backend.logs.selectors import LineFilter
+from backend.lwm2m.times import us_of_datetime, us_of_text
 
 # key in the address → how far back, and what the choice says
 RANGES = {
@@ -30,8 +30,8 @@ UP_TO = {
 }
 MOST_CHOSEN = 50
 # the years 1 to 9999, which is what Python can say
-_EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
-_LATEST = datetime(9999, 12, 30, tzinfo=UTC)
+_EARLIEST = us_of_datetime(datetime(1, 1, 2, tzinfo=UTC))
+_LATEST = us_of_datetime(datetime(9999, 12, 30, tzinfo=UTC))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Address:
         """The same for the selectors; a range that ends now begins so long before now."""
         start = self.start
         if self.range:
-            start = microseconds(timezone.now() - RANGES[self.range][0])
+            start = us_of_datetime(timezone.now() - RANGES[self.range][0])
         return LineFilter(
             devices=self.devices,
             severity=self.severity,
@@ -70,21 +70,13 @@ class Address:
         return bool(self.severity is not None or self.modules or self.search or self.range or self.start or self.end)
 
 
-def microseconds(moment: datetime) -> int:
-    """Since 1970."""
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-
-
 def moment_of(text: str) -> int | None:
     """ISO 8601 (UTC where no zone is said) as microseconds since 1970; None: it is no time."""
-    # a "+" that nobody quoted is a space
-    quoted = re.sub(r"(T.*) (\d\d:\d\d)$", r"\1+\2", text.strip())
     try:
-        moment = datetime.fromisoformat(quoted)
+        moment = us_of_text(text)
     except ValueError:
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return microseconds(moment) if _EARLIEST <= moment <= _LATEST else None
+    return moment if _EARLIEST <= moment <= _LATEST else None
 
 
 def _several(values: Sequence[str]) -> list[str]:

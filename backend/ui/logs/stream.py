@@ -3,7 +3,8 @@
 from typing import Any
 
 from backend.logs.selectors import Cursor, LineView, LossView, lines_page, lines_since, losses_list
-from backend.ui.logs.address import Address, microseconds
+from backend.lwm2m.times import us_of_datetime
+from backend.ui.logs.address import Address
 
 # lines of one answer
 PAGE = 300
@@ -28,7 +29,7 @@ def line_json(line: LineView) -> dict[str, Any]:
         "id": line.id,
         "device": line.device,
         "time": line.time_us,
-        "received": microseconds(line.received),
+        "received": us_of_datetime(line.received),
         "uptime": line.uptime,
         "boot": None if line.boot_id is None else f"{line.boot_id:08x}",
         "sequence": line.sequence,

@@ -241,6 +241,24 @@ def test_gaps_have_reasons(api: Client) -> None:
     assert holes(api, of, start=MS + 700_000, end=MS + 800_000) == [(700, 800, "server")]
 
 
+@pytest.mark.parametrize("later", [(100, 101), (100, 2401)], ids=["before the hole", "around its beginning"])
+def test_a_loss_that_is_noted_after_the_next_registration_is_no_time_offline(
+    api: Client, later: tuple[int, int]
+) -> None:
+    of = series(device("g", registered=True))
+    for first, last in ((0, 2400), (2700, 3300)):
+        store(of, each((last - first) // 10, 10 * SECOND, start=T0 + first * SECOND))
+
+    def at(second: int) -> datetime:
+        return datetime_of_us(T0 + second * SECOND)
+
+    # learned in this order: a comparison misses the old registration, then the event of the new one is read
+    DeviceEvent.objects.create(device=of.device, kind="registered", at=at(-10))
+    DeviceEvent.objects.create(device=of.device, kind="vanished", at=at(later[1]))
+    DeviceEvent.objects.create(device=of.device, kind="registered", at=at(later[0]))
+    assert holes(api, of, start=MS, end=MS + 3_290_000) == [(2390, 2700, "silent")]
+
+
 def test_the_time_since_the_last_value_is_a_gap_when_it_is_long(api: Client) -> None:
     of = series(device())
     now = us_of_datetime(timezone.now())

@@ -72,6 +72,15 @@ def test_a_read_from_its_row_to_its_value(leshan: FakeLeshan, monkeypatch: pytes
     assert Change.objects.filter(kind="commands", device_id=command.device_id).count() >= 2
 
 
+def test_a_read_value_of_a_guessed_type_is_no_sample(leshan: FakeLeshan, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = {**CONTENT, "content": node(1, "STRING", "61"), "guessed": ["/33999/0/1"]}
+    leshan.device = lambda method, path, body: answer
+    command = ask(Kind.READ, "/33999/0/1")
+    run(leshan, ended(command), monkeypatch)
+    assert Resource.objects.get(path="/33999/0/1").value == "61"
+    assert not Sample.objects.exists()
+
+
 def test_a_device_error_is_a_failure(leshan: FakeLeshan, monkeypatch: pytest.MonkeyPatch) -> None:
     refusal = {"status": "NOT_FOUND(404)", "valid": True, "success": False, "failure": True, "errormessage": "gone"}
     leshan.device = lambda method, path, body: refusal

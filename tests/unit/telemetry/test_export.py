@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 
 from backend.devices.models import Device
 from backend.telemetry import export as module
+from backend.telemetry import parquet
 from backend.telemetry.export import ExportError, Selection, export_chunks, export_name
 from backend.telemetry.models import Sample, Series
 
@@ -48,7 +49,8 @@ def rows(selection: Selection, format_: str = "csv") -> list[dict[str, Any]]:
 @pytest.mark.parametrize("page", [1, 2, 7, 25, 5000])
 def test_every_sample_is_in_it_once_and_in_order(monkeypatch: pytest.MonkeyPatch, page: int) -> None:
     monkeypatch.setattr(module, "PAGE", page)
-    monkeypatch.setattr(module, "GROUP", 2 * page)
+    monkeypatch.setattr(parquet, "PAGE", page)
+    monkeypatch.setattr(parquet, "GROUP", 2 * page)
     found = rows(Selection())
     assert [(row["device"], row["path"]) for row in found] == [
         (device, path)
@@ -64,13 +66,13 @@ def test_every_sample_is_in_it_once_and_in_order(monkeypatch: pytest.MonkeyPatch
     )  # fmt: skip
     assert (nan["value"], nan["text"]) == ("", "NaN")
     assert (float(big["value"]), big["text"]) == (2.0**60, str(2**60 + 1))
-    parquet = rows(Selection(), "parquet")
-    assert [(row["device"], row["path"], row["text"] or "") for row in parquet] == [
+    table = rows(Selection(), "parquet")
+    assert [(row["device"], row["path"], row["text"] or "") for row in table] == [
         (row["device"], row["path"], row["text"]) for row in found
     ]
-    assert [row["value"] for row in parquet] == [float(row["value"]) if row["value"] else None for row in found]
-    assert parquet[28]["time"] == datetime(2026, 11, 22, 17, 34, 10, tzinfo=UTC)
-    assert math.isclose((parquet[-1]["received"] - parquet[-1]["time"]).total_seconds(), 1.5)
+    assert [row["value"] for row in table] == [float(row["value"]) if row["value"] else None for row in found]
+    assert table[28]["time"] == datetime(2026, 11, 22, 17, 34, 10, tzinfo=UTC)
+    assert math.isclose((table[-1]["received"] - table[-1]["time"]).total_seconds(), 1.5)
 
 
 @pytest.mark.usefixtures("samples")

@@ -15,7 +15,8 @@ from backend.devices.models import Device, Profile, RawEvent, Registration
 from backend.logs.format import LogEntry, LogMessage, pack
 from backend.logs.models import Boot, Line, Loss, Module, Usage
 from backend.logs.services.ingest import Incoming, messages_store
-from backend.ui.logs.address import address_of, microseconds, moment_of
+from backend.lwm2m.times import us_of_datetime
+from backend.ui.logs.address import address_of, moment_of
 from backend.ui.logs.stream import PAGE, TEXT_SHOWN
 from backend.ui.payloads import hex_dump, payload_dump
 from tests.unit.api.builders import NOW, T0, device, leshan, resource, user
@@ -72,7 +73,7 @@ def test_the_address_says_what_is_shown() -> None:
     assert (address.severity, address.modules, address.search, address.range) == (2, ["net"], " 0xDE ", "1h")
     start = address.filter.start
     assert start is not None
-    assert abs(start - microseconds(timezone.now() - timedelta(hours=1))) < 5_000_000
+    assert abs(start - us_of_datetime(timezone.now() - timedelta(hours=1))) < 5_000_000
     nonsense = address_of(QueryDict("severity=9&range=x&from=yesterday&at=%00&search=%00a&module="))
     assert nonsense == address_of(QueryDict("search=a"))
 

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -13,7 +12,7 @@ from backend.logs.filters import MAX_SEARCH, LineFilter
 from backend.logs.models import Severity
 from backend.logs.selectors import LineView, LossView, lines_page, lines_since, losses_list, stream_iter
 from backend.logs.text import as_json, plain
-from backend.lwm2m.times import us_of_datetime
+from backend.lwm2m.times import us_of_text
 
 # seconds between two looks for new lines
 FOLLOW_EVERY = 0.5
@@ -22,10 +21,9 @@ SEVERITIES = ["error", "warning", "info", "debug"]
 
 def _moment(text: str) -> int:
     try:
-        moment = datetime.fromisoformat(text)
+        return us_of_text(text)
     except ValueError:
         raise CommandError(f"{text!r} is no time: use one such as 2026-11-22T17:00:00Z") from None
-    return us_of_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 class Command(BaseCommand):

@@ -1,13 +1,12 @@
 """`manage.py export`: samples into a file."""
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from backend.lwm2m.times import us_of_datetime
+from backend.lwm2m.times import us_of_text
 from backend.telemetry.export import CSV, FORMATS, ExportError, Selection, export_chunks
 
 
@@ -65,7 +64,6 @@ def _moment(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        return us_of_text(text)
     except ValueError:
         raise ExportError(f"{text[:40]!r} is no time: write it as 2026-11-22T17:00:00Z") from None
-    return us_of_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
