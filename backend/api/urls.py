@@ -26,6 +26,7 @@ from backend.api import (  # noqa: F401
     logs,
     rest,
 )
+
 # isort: on
 from backend.api.base import api, problem
 

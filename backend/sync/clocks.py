@@ -12,7 +12,7 @@ from django.utils import timezone
 from backend.devices.services import clock_noted
 from backend.sync import queries
 from backend.sync.client import LeshanClient
-from backend.sync.work import DEVICE_SECONDS, ClockDone, Job, Outcome, Read, Step
+from backend.sync.work import DEVICE_SECONDS, ClockDone, Job, Outcome, Read, Step, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class SetClock(Step):
 
     def failed(self, error: Exception) -> Outcome | None:
         """The device's reason."""
-        return ClockDone(self.endpoint, self.ahead, str(error) or type(error).__name__)
+        return ClockDone(self.endpoint, self.ahead, reason_of(error) or type(error).__name__)
 
 
 class Clocks:

@@ -219,14 +219,14 @@ class Observe(Step):
     def failed(self, error: Exception) -> Outcome | None:
         """The device's reason. Silence is none: such a failure counts in no registration, the next plan tries again."""
         registration_id = "" if isinstance(error, DeviceTimeoutError) else self.registration_id
-        return ObserveFailed(self.endpoint, self.path, registration_id, _reason(error))
+        return ObserveFailed(self.endpoint, self.path, registration_id, reason_of(error))
 
     def waiting(self, error: LeshanError) -> Outcome | None:
         """The same, with the promise to go on."""
         return ObserveFailed(self.endpoint, self.path, "", f"no answer yet, trying again: {error}")
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """A device's refusal in words, anything else as it was said."""
     if isinstance(error, DeviceError):
         return refusal(error.code, error.message)
@@ -244,7 +244,7 @@ def _write_attributes(
     except (DeviceError, BadRequestError, RequestFailedError) as error:
         if isinstance(error, NotRegisteredError):
             raise
-        return None, f"attributes are not taken: {_reason(error)}"
+        return None, f"attributes are not taken: {reason_of(error)}"
     return {name: value for name, value in attributes.items() if value is not None}, ""
 
 

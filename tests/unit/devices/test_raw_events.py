@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from backend.devices.models import LeshanServer, RawEvent
 from backend.devices.services import raw_events_retention_step
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.database]
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-def test_old_ones_go_a_few_at_a_time(settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_ones_go_a_few_at_a_time(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.RAW_DAYS = 10
     monkeypatch.setattr(module, "RAW_STEP", 2)
     server = LeshanServer.objects.create(name="default", url="http://127.0.0.1:1")
