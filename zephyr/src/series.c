@@ -242,6 +242,12 @@ void series_event(enum lwm2m_rd_client_event event)
 {
 	switch (event) {
 	case LWM2M_RD_CLIENT_EVENT_REGISTRATION_COMPLETE:
+		/* The server is there again: a long pause is not waited out. Not at once, either:
+		 * it may have been the Send that ended the session
+		 */
+		not_before = MIN(not_before, k_uptime_get() + RETRY_SECONDS * MSEC_PER_SEC);
+		(void)k_work_reschedule(&retry_work, K_MSEC(MAX(0, not_before - k_uptime_get())));
+		__fallthrough;
 	case LWM2M_RD_CLIENT_EVENT_REG_UPDATE_COMPLETE:
 		registered = true;
 		/* What is due and has not been answered */
