@@ -44,7 +44,8 @@ def test_kill_9_ten_times(stack: Stack) -> None:
     report = stack.folder / "report.jsonl"
     stack.start_fleet(
         "--counted", "--interval", "0.2", "--backoff-max", "2", "--deregister", "--report", str(report),
-        count=len(endpoints),
+        # one that is not observed yet when Leshan dies notices that only by its next update
+        "--update-period", "5", count=len(endpoints),
     )  # fmt: skip
     stack.wait_online(*endpoints)
     seed = random.SystemRandom().randrange(1_000_000)

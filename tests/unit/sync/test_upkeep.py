@@ -50,6 +50,7 @@ class Play:
         monkeypatch.setattr(upkeep, "retention_step", lambda **_: RetentionStep())
         monkeypatch.setattr(upkeep, "logs_retention_step", lambda **_: LogsStep(0, False))
         monkeypatch.setattr(upkeep, "alerts_retention_step", lambda **_: False)
+        monkeypatch.setattr(upkeep, "raw_events_retention_step", lambda **_: False)
         self.upkeep = Upkeep(retry=self._retry, rolled_up=lambda _: None, problem=self.problems.__setitem__)
 
     @staticmethod
@@ -97,7 +98,7 @@ def test_what_is_left_of_a_look_comes_soon(play: Play) -> None:
 
 def test_alerts_that_fail_hold_up_nothing(play: Play) -> None:
     play.brings = [Evaluated(), ValueError("odd")]
-    for seconds in (0, 0.2, 0.4, 0.6):
+    for seconds in (0, 0.15, 0.3, 0.45, 0.6):
         play.at(seconds)
     assert "odd" in play.problems["alerts"]
     play.upkeep.told({7})
@@ -109,7 +110,7 @@ def test_alerts_that_fail_hold_up_nothing(play: Play) -> None:
 
 
 def test_hours_are_summed_up_when_the_rules_have_seen_them(play: Play) -> None:
-    for seconds in (0, 0.2, 0.4, 0.6, 5.2):
+    for seconds in (0, 0.15, 0.3, 0.45, 0.6, 5.2):
         play.at(seconds)
     asked = len(play.asked)
     play.upkeep.told({7})
@@ -136,7 +137,7 @@ def test_a_clock_that_was_set_back_is_seen_before_its_hours_are_summed_up(
     rule()
     now = (timezone.now() - NOW).total_seconds()
     said(one, [(now - 7200, 20.0)])
-    for seconds in (0, 0.2, 0.4, 0.6, 5.2):
+    for seconds in (0, 0.15, 0.3, 0.45, 0.6, 5.2):
         play.at(seconds)
 
     def summed_up(**_: Any) -> RollupStep:
