@@ -9,6 +9,8 @@ from datetime import datetime
 
 from django.db import connection
 
+from backend.telemetry.buckets import HOUR
+
 # (series id, time, seq, number, receive time)
 SampleRow = tuple[int, int, int, float | None, int]
 # (series id, time, seq, received, strange, ahead, heard)
@@ -17,7 +19,6 @@ CursorRow = tuple[int, int, int, int, int, int, int]
 # (cleared at, cleared text, last value, last at, id)
 AlertRow = tuple[datetime | None, str, float | None, datetime | None, int]
 
-HOUR = 3_600_000_000
 _RECEIVED = 'x."time" + COALESCE(x."delay", 0) * 1000'
 _COLUMNS = f'x."series_id", x."time", x."seq", x."number", {_RECEIVED}'
 _NEW = f"""

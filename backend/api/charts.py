@@ -21,6 +21,7 @@ from backend.devices.models import Device
 from backend.devices.selectors import time_of
 from backend.lwm2m.paths import series_readings
 from backend.lwm2m.times import us_of_datetime
+from backend.telemetry.buckets import HOUR
 from backend.telemetry.selectors import (
     Chart,
     SeriesView,
@@ -35,7 +36,7 @@ MAX_POINTS = 2000
 MAX_EVENTS = 500
 MAX_PAGE = 500
 # microseconds
-DEFAULT_RANGE = 3_600_000_000
+DEFAULT_RANGE = HOUR
 
 Of = Annotated[str, Field(min_length=1, max_length=300, description="endpoint and path: sim-1/3303/0/5700")]
 

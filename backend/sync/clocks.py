@@ -5,13 +5,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from django.utils import timezone
 
 from backend.devices.services import clock_noted
 from backend.sync import queries
 from backend.sync.client import LeshanClient
+from backend.sync.desired import Retry
 from backend.sync.work import DEVICE_SECONDS, ClockDone, Job, Outcome, Read, Step, reason_of
 
 log = logging.getLogger(__name__)
@@ -21,8 +21,6 @@ PATH = "/3/0/13"
 TOLERANCE_SECONDS = 30.0
 # a device that keeps saying the wrong time in one registration is not set more often
 AGAIN_SECONDS = 3600.0
-
-Retry = Callable[[Callable[[], Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +57,14 @@ class Clocks:
         for endpoint in endpoints:
             self._tried.pop(endpoint, None)
 
-    def wrong(self, ahead: Mapping[str, float]) -> None:
-        """These devices' clocks are ahead of ours by so many seconds (behind: below 0)."""
+    def heard(self, ahead: Mapping[str, float]) -> None:
+        """These clocks are ahead of ours by so many seconds (behind: below 0): those that are wrong are set."""
         now = time.monotonic()
         due = {
             endpoint: seconds
             for endpoint, seconds in ahead.items()
-            if endpoint not in self._tried or now - self._tried[endpoint] > AGAIN_SECONDS
+            if abs(seconds) > TOLERANCE_SECONDS
+            and (endpoint not in self._tried or now - self._tried[endpoint] > AGAIN_SECONDS)
         }
         if not due:
             return

@@ -5,6 +5,7 @@ cannot be stored is found by halving the batch and kept raw with its error, the 
 """
 
 import logging
+import re
 import time as clock
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -93,7 +94,7 @@ CLOCK = "/3/0/13"
 # what a device said of its time longer ago (a backlog, a message that is read later) says nothing of now; microseconds
 CLOCK_FRESH = 3_600_000_000
 # LogData of the Event Log object (docs/device-logs.md): log messages, no samples
-LOG_OBJECT, LOG_RESOURCE = "/20/", "/4014"
+LOG_PATH = re.compile(r"/20/\d+/4014", re.ASCII)
 
 # items that tell something of a device that is there already
 _OF_DEVICES = (
@@ -473,7 +474,7 @@ class _Batch:
         guessed = item.guessed
         for reading in readings:
             path, _, number, text, own = reading
-            if text is not None and (path in guessed or path.endswith(LOG_RESOURCE)):
+            if text is not None and (path in guessed or LOG_PATH.fullmatch(path)):
                 if not self._log(work, reading, at):
                     self._show(work, reading, at)
                     if path not in guessed:
@@ -498,9 +499,7 @@ class _Batch:
     def _log(self, work: _Work, reading: Reading, at: int) -> bool:
         """Takes a log message out of the values; false where it is none."""
         path, type_, _, text, own = reading
-        if type_ != "OPAQUE" or not path.startswith(LOG_OBJECT) or path.count("/") != 3 or text is None:
-            return False
-        if not path.endswith(LOG_RESOURCE):
+        if type_ != "OPAQUE" or text is None or not LOG_PATH.fullmatch(path):
             return False
         if text:
             self._log_messages.append(Incoming(work.device.pk, bytes.fromhex(text), at, own))

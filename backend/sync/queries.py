@@ -39,8 +39,8 @@ from backend.sync.plan import (
     Wish,
     credential_json,
 )
+from backend.telemetry.buckets import HOUR
 from backend.telemetry.models import Level, Rollup, Sample, Series
-from backend.telemetry.storage import HOUR
 
 _CHUNK = 500
 # times asked for at once

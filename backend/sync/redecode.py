@@ -7,13 +7,13 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
 from backend.sync import queries
 from backend.sync.client import LeshanClient
 from backend.sync.decoder import decoded_readings
+from backend.sync.desired import Retry
 from backend.sync.events import Redecoded
 from backend.sync.exceptions import AnswerTimeoutError, BadRequestError, NotFoundError, RequestFailedError
 from backend.sync.work import DecodingDone, DefinitionsDone, Job, Outcome, Step
@@ -25,8 +25,6 @@ BATCH_BYTES = 8 * 1024 * 1024
 BATCH = 200
 # what the server needs of the event, by its names there
 _FIELDS = ("contentFormat", "hex", "paths", "time", "rootPath", "objectLinks")
-
-Retry = Callable[[Callable[[], Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +44,7 @@ class DecodeAgain(Step):
             if "paths" not in message and "path" in event:
                 message["paths"] = [event["path"]]
             answer = client.decode(self.endpoint, message)
-            readings = decoded_readings(
-                {"ep": self.endpoint, "time": received, "samples": answer["samples"]}
-                | ({"guessed": answer["guessed"]} if answer.get("guessed") else {})
-            )
+            readings = decoded_readings({**answer, "ep": self.endpoint, "time": received})
         except (AnswerTimeoutError, BadRequestError, NotFoundError, RequestFailedError) as error:
             log.debug("message %d of %s: %s", self.raw_id, self.endpoint, error)
             return None
@@ -71,7 +66,7 @@ class BatchEnds(Step):
 
     def failed(self, error: Exception) -> Outcome | None:
         """The same."""
-        return DecodingDone(str(error) or type(error).__name__)
+        return DecodingDone()
 
 
 class Redecoding:
@@ -99,13 +94,10 @@ class Redecoding:
             self._again = True
             return
         self._after = 0
-        self._next()
+        self.next()
 
-    def done(self, done: DecodingDone) -> None:
-        """The batch is over."""
-        self._next()
-
-    def _next(self) -> None:
+    def next(self) -> None:
+        """The batch is over, or there was none: makes the next one."""
         after = self._after or 0
         rows = self._retry(
             lambda: queries.messages_undecoded(

@@ -35,7 +35,7 @@ from backend.lwm2m.objects import object_versions
 from backend.lwm2m.times import datetime_of_us
 from backend.sync import queries
 from backend.sync.client import Health, LeshanClient
-from backend.sync.clocks import TOLERANCE_SECONDS, Clocks
+from backend.sync.clocks import Clocks
 from backend.sync.decoder import Decoder, responded
 from backend.sync.desired import Credentials, Definitions, OwnWishes
 from backend.sync.dispatch import Dispatcher
@@ -296,7 +296,7 @@ class Runner:
             self._definitions.pushed(message)
             self._redecoding.definitions(message)
         elif isinstance(message, DecodingDone):
-            self._redecoding.done(message)
+            self._redecoding.next()
         elif isinstance(message, ClockDone):
             self._clocks.done(message)
         elif isinstance(message, PackageDone | GrantDone | PackagesListed):
@@ -420,10 +420,8 @@ class Runner:
         self._updates.stored(stored)
         self._upkeep.told(stored.told)
         self._clocks.registered(stored.registered)
-        if stored.clocks and self._connected:
-            self._clocks.wrong(
-                {endpoint: ahead for endpoint, ahead in stored.clocks.items() if abs(ahead) > TOLERANCE_SECONDS}
-            )
+        if self._connected:
+            self._clocks.heard(stored.clocks)
         now = time.monotonic()
         for endpoint in stored.lost:
             count = self._lost.get(endpoint, (0.0, 0))[1] + 1

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.utils import timezone
 
@@ -26,6 +26,7 @@ from backend.firmware.services.drive import (
     wished_paths,
 )
 from backend.sync import queries
+from backend.sync.desired import Retry
 from backend.sync.events import Progressed
 from backend.sync.exceptions import StoppedError
 from backend.sync.ingest import Stored
@@ -35,7 +36,6 @@ from backend.sync.work import GrantDone, Job, PackageDone, PackagesListed, Step
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Retry = Callable[[Callable[[], Any]], Any]
 
 DUE_SECONDS = 0.25
 CAMPAIGNS_SECONDS = 1.0

@@ -6,7 +6,6 @@ Used by the writer's thread only: what marks hours as stale and what clears the 
 import logging
 import time
 from collections.abc import Callable, Collection
-from typing import Any
 
 from django.utils import timezone
 
@@ -14,6 +13,7 @@ from backend.alerts.services import evaluate
 from backend.alerts.services import retention_step as alerts_retention_step
 from backend.devices.services import raw_events_retention_step
 from backend.logs.services import retention_step as logs_retention_step
+from backend.sync.desired import Retry
 from backend.sync.exceptions import StoppedError
 from backend.telemetry.services import RollupStep, retention_step, rollups_step
 
@@ -38,8 +38,6 @@ FAILED_SECONDS = 60.0
 # so often rollups let alerts go first that have not seen everything yet
 LET_FIRST = 20
 ROLLUPS = "rollups"
-
-Retry = Callable[[Callable[[], Any]], Any]
 
 
 class Upkeep:

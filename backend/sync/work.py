@@ -130,9 +130,7 @@ class ClockDone:
 
 @dataclass(frozen=True, slots=True)
 class DecodingDone:
-    """All messages of a batch were tried once more; `error`: Leshan was away, the rest was not."""
-
-    error: str = ""
+    """All messages of a batch were tried once more."""
 
 
 Outcome = (

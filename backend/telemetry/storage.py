@@ -11,6 +11,8 @@ from typing import Any, cast
 
 from django.db import connection, transaction
 
+from backend.telemetry.buckets import HOUR
+
 # (series id, time, seq, number, text, delay in ms): a row of telemetry_sample
 SampleRow = tuple[int, int, int, float | None, str | None, int | None]
 # (device id, path, object, instance, resource, resource instance, type, value, number, time, received, has device time)
@@ -57,8 +59,6 @@ WHERE "id" = %s
 _CHANGE = 'INSERT INTO "devices_change" ("device_id", "kind", "at") VALUES (%s, %s, %s)'
 
 
-# an hour in microseconds: rollups are made hour by hour
-HOUR = 3_600_000_000
 _MARK = 'INSERT INTO "telemetry_stalehour" ("series_id", "hour") VALUES {} ON CONFLICT DO NOTHING'
 
 

@@ -18,13 +18,13 @@ LONGEST_QUERY = 12_000
 
 @dataclass(frozen=True)
 class Chip:
-    """One status as a filter."""
+    """One state (or none: a word of its own, such as all of them) as a filter; `number` where it was counted."""
 
-    # None: all of them
+    label: str
     info: StateInfo | None
-    number: int
     url: str
     current: bool
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ class ListState:
     def status_chips(self, counts: Mapping[Status, int]) -> list[Chip]:
         """All, and each status, with how many devices there are."""
         chosen = self.query.getlist("status")
-        chips = [Chip(None, sum(counts.values()), self.url(status=None), not any(chosen))]
+        chips = [Chip("All", None, self.url(status=None), not any(chosen), sum(counts.values()))]
         for key, info in DEVICE_STATES.items():
-            chips.append(Chip(info, counts[Status(key)], self.url(status=key), key in chosen))
+            chips.append(Chip(info.label, info, self.url(status=key), key in chosen, counts[Status(key)]))
         return chips
 
 

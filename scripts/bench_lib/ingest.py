@@ -11,15 +11,12 @@ import os
 import random
 import sqlite3
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from _postgres import temporary_cluster
-
 from bench_lib import Result
+from bench_lib.database import own_database
 
 DESCRIPTION = "a recorded event stream, replayed from memory into the database, against a bare insert loop"
 VALUES_PER_SECOND = {"sqlite": 20_000, "postgresql": 15_000}
@@ -47,14 +44,7 @@ def run(argv: Sequence[str]) -> Result:
     parser.add_argument("--devices", type=int, default=50, help="from how many devices (50)")
     parser.add_argument("--postgres", action="store_true", help="into a PostgreSQL of its own, against COPY")
     options = parser.parse_args(argv)
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="flownexus-bench-"))
-        os.environ["FLOWNEXUS_DATA"] = folder
-        os.environ.pop("DATABASE_URL", None)
-        if options.postgres:
-            os.environ["DATABASE_URL"] = stack.enter_context(temporary_cluster())
-        os.environ["DJANGO_SETTINGS_MODULE"] = "backend.config.settings"
-        sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    with own_database(postgres=options.postgres):
         return measure(values=options.values, devices=options.devices)
 
 

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import random
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import _postgres
-import _setup
-
 from bench_lib import Figure, Result
+from bench_lib.database import own_database
 
 if TYPE_CHECKING:
     from backend.logs.services import Incoming
@@ -43,30 +37,8 @@ def run(argv: Sequence[str]) -> Result:
     parser.add_argument("--devices", type=int, default=100, help="of how many devices (100)")
     parser.add_argument("--postgres", action="store_true", help="in a PostgreSQL cluster of its own")
     options = parser.parse_args(argv)
-    with contextlib.ExitStack() as stack:
-        os.environ["FLOWNEXUS_DATA"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="flownexus-bench-"))
-        os.environ.pop("DATABASE_URL", None)
-        if options.postgres:
-            url = stack.enter_context(_postgres.temporary_cluster())
-            _create_database(url)
-            os.environ["DATABASE_URL"] = url
-        os.environ["DJANGO_SETTINGS_MODULE"] = "backend.config.settings"
-        sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    with own_database(postgres=options.postgres):
         return measure(lines=options.lines, devices=options.devices)
-
-
-def _create_database(url: str) -> None:
-    import psycopg
-
-    name = url.rpartition("/")[0].rpartition("/")[2] or _postgres.USER
-    host = url.rpartition("host=")[2]
-    try:
-        with psycopg.connect(host=host, user=_postgres.USER, dbname="postgres", autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{_postgres.USER}"'.encode())
-    except psycopg.errors.DuplicateDatabase:
-        pass
-    except psycopg.Error as error:
-        raise _setup.SetupError(f"PostgreSQL made no database {name}: {error}") from None
 
 
 def measure(*, lines: int, devices: int) -> Result:

@@ -9,16 +9,12 @@ import itertools
 import os
 import random
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-import _postgres
-
 from bench_lib import Figure, Result
+from bench_lib.database import own_database
 
 DESCRIPTION = "charts over 10 million samples of 100 devices, rollups, bytes a sample; SQLite, or --postgres"
 
@@ -58,14 +54,7 @@ def run(argv: Sequence[str]) -> Result:
     parser.add_argument("--devices", type=int, default=100, help="of how many devices (100)")
     parser.add_argument("--postgres", action="store_true", help="in a PostgreSQL cluster of its own")
     options = parser.parse_args(argv)
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="flownexus-bench-"))
-        os.environ["FLOWNEXUS_DATA"] = folder
-        os.environ.pop("DATABASE_URL", None)
-        if options.postgres:
-            os.environ["DATABASE_URL"] = stack.enter_context(_postgres.temporary_cluster())
-        os.environ["DJANGO_SETTINGS_MODULE"] = "backend.config.settings"
-        sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    with own_database(postgres=options.postgres):
         return measure(samples=options.samples, devices=options.devices)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Download, Page, Request, expect
+from playwright.sync_api import Download, Page, Request, Route, expect
 
 from tests.browser.conftest import Visitors, Web
 from tests.browser.pages import accessible, light
@@ -176,9 +176,14 @@ def test_the_wheel_zooms_and_the_keys_move(visit: Visitors, waves: None) -> None
 
 def test_what_is_drawn_stays_until_the_new_is_there(visit: Visitors, waves: None) -> None:
     page = opened(visit, explore(f"wave-1{PATH}", range="24h"))
-    page.route("**/api/v1/chart?*", lambda route: (page.wait_for_timeout(400), route.continue_()))
-    page.get_by_role("button", name="Zoom in").click()
+    held: list[Route] = []
+    page.route("**/api/v1/chart?*", lambda route: held.append(route))
+    with page.expect_request("**/api/v1/chart?*"):
+        page.get_by_role("button", name="Zoom in").click()
     assert len(drawn(page)[0]["rows"]) > 100
+    page.unroute("**/api/v1/chart?*")
+    for route in held:
+        route.continue_()
     after_load(page)
 
 

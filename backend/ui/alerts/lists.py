@@ -14,6 +14,7 @@ from backend.alerts.selectors import AlertCounts, alert_counts, alert_list
 from backend.devices.models import Device
 from backend.ui.alerts.words import ALERT_STATES, SEVERITIES, state_of
 from backend.ui.legend import StateInfo
+from backend.ui.listing import Chip
 
 PAGE_SIZE = 50
 LONGEST_SEARCH = 255
@@ -46,17 +47,6 @@ class AlertView:
 def alert_view(alert: Alert) -> AlertView:
     """The alert for a page."""
     return AlertView(alert, state_of(alert))
-
-
-@dataclass(frozen=True)
-class Chip:
-    """A filter."""
-
-    label: str
-    info: StateInfo | None
-    url: str
-    current: bool
-    number: int | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from backend.firmware.models import ACTIVE, ENDED, Campaign, FirmwareUpdate, Upd
 from backend.firmware.selectors.updates import update_list
 from backend.ui.firmware.updates import UpdateView, update_view
 from backend.ui.legend import UPDATE_STATES, StateInfo
+from backend.ui.listing import Chip
 from backend.ui.selectors import RECENT
 from backend.ui.tables import csv_cell
 
@@ -40,23 +41,12 @@ _ORDER = Case(
 
 
 @dataclass(frozen=True)
-class UpdateChip:
-    """One state (None: all of them) as a filter; `number` where it was counted."""
-
-    info: StateInfo | None
-    label: str
-    url: str
-    current: bool
-    number: int | None = None
-
-
-@dataclass(frozen=True)
 class UpdateList:
     """A page of updates with its filters."""
 
     page: Page[FirmwareUpdate]
     rows: list[UpdateView]
-    chips: list[UpdateChip]
+    chips: list[Chip]
     search: str
     code: str
     recent: bool
@@ -172,13 +162,13 @@ def updates_of(
     return made
 
 
-def _chips(shown: UpdateList, asked: list[str], counts: dict[str, int] | None) -> list[UpdateChip]:
+def _chips(shown: UpdateList, asked: list[str], counts: dict[str, int] | None) -> list[Chip]:
     def number(*states: str) -> int | None:
         return None if counts is None else sum(counts.get(one, 0) for one in states)
 
-    def chip(info: StateInfo | None, label: str, key: str, *states: str) -> UpdateChip:
+    def chip(info: StateInfo | None, label: str, key: str, *states: str) -> Chip:
         current = key in asked if key else not shown.query.getlist("state")
-        return UpdateChip(info, label, shown.url(state=key or None, code=None, recent=None), current, number(*states))
+        return Chip(label, info, shown.url(state=key or None, code=None, recent=None), current, number(*states))
 
     chips = [chip(None, "All", "", *UpdateState.values)]
     for key, info in UPDATE_STATES.items():

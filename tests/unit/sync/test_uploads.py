@@ -13,9 +13,9 @@ from backend.sync.exceptions import AnswerTimeoutError
 from backend.sync.ingest import Ingest
 from backend.sync.redecode import DecodeAgain, Redecoding
 from backend.sync.work import DefinitionsDone
+from backend.telemetry.buckets import HOUR
 from backend.telemetry.models import Level, Rollup, Sample, StaleHour
 from backend.telemetry.services import rollups_step
-from backend.telemetry.storage import HOUR
 from tests.unit.sync.conftest import RECEIVED, Store
 from tests.unit.sync.samples import event, node, notification
 

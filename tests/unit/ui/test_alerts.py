@@ -61,7 +61,7 @@ def test_the_list(operator: Client) -> None:
     assert "/3303/0/5700 is 35: above 30." in page
     assert "nils takes care: On my way" in page
     assert page.count('name="id" value="') == 2  # the box and the button of the one that is open
-    assert "d1" not in operator.get("/alerts/?state=open&severity=warning").text.split("<main")[1]
+    assert "/devices/d1/" not in operator.get("/alerts/?state=open&severity=warning").text.split("<main")[1]
     assert "No alert fits." in operator.get("/alerts/?search=nothing").text
     assert operator.get(f"/alerts/?rule={first.rule_id}&device=d0").text.count("alert-row") == 1
     for nonsense in ("state=x", "severity=x", "rule=x", "rule=" + "9" * 30, "device=%00", "page=-1", "search=%00"):

@@ -81,6 +81,17 @@ export function timeOf(query, fallback) {
   return { fixed: null, range, at };
 }
 
+/** Shows what the address says, now and whenever the browser goes back or forth; `told` is called before the charts are read. */
+export function followAddress(board, fallback, told) {
+  const read = () => {
+    board.setTime(timeOf(new URLSearchParams(window.location.search), fallback));
+    told();
+    board.load();
+  };
+  read();
+  window.addEventListener("popstate", read);
+}
+
 /** The other way round: what the address says of a board's time. */
 export function timeQuery(board, rangeText) {
   const query = new URLSearchParams();

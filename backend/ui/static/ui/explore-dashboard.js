@@ -1,6 +1,6 @@
 // A dashboard: its charts below or beside each other, all of one time.
 
-import { readable, startBar, timeOf, timeQuery } from "./chart-bar.js";
+import { followAddress, readable, startBar, timeQuery } from "./chart-bar.js";
 import { Board } from "./chart-board.js";
 import { rangeText } from "./chart-time.js";
 
@@ -42,13 +42,7 @@ function start() {
     if (!panel.title.textContent.trim()) panel.title.textContent = panel.titleText;
   }
   updateBar = startBar(board);
-  const read = () => {
-    board.setTime(timeOf(new URLSearchParams(window.location.search), fallback));
-    links();
-    board.load();
-  };
-  read();
-  window.addEventListener("popstate", read);
+  followAddress(board, fallback, links);
   document.addEventListener("pointerdown", links, { capture: true });
 }
 

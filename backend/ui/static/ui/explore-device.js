@@ -1,6 +1,6 @@
 // The Charts tab of a device: every series small, all of one time; a click enlarges one in Explore.
 
-import { readable, startBar, timeOf, timeQuery } from "./chart-bar.js";
+import { followAddress, readable, startBar, timeQuery } from "./chart-bar.js";
 import { Board } from "./chart-board.js";
 import { valueText } from "./chart-panel.js";
 import { rangeText } from "./chart-time.js";
@@ -42,13 +42,7 @@ function start() {
   });
   for (const section of root.querySelectorAll("[data-small-panel]")) board.add(section, { small: true });
   updateBar = startBar(board);
-  const read = () => {
-    board.setTime(timeOf(new URLSearchParams(window.location.search), fallback));
-    links();
-    board.load();
-  };
-  read();
-  window.addEventListener("popstate", read);
+  followAddress(board, fallback, links);
 }
 
 if (root) start();
