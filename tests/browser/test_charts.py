@@ -181,9 +181,9 @@ def test_what_is_drawn_stays_until_the_new_is_there(visit: Visitors, waves: None
     with page.expect_request("**/api/v1/chart?*"):
         page.get_by_role("button", name="Zoom in").click()
     assert len(drawn(page)[0]["rows"]) > 100
-    page.unroute("**/api/v1/chart?*")
     for route in held:
         route.continue_()
+    page.unroute("**/api/v1/chart?*")
     after_load(page)
 
 
