@@ -3,17 +3,20 @@
 Nothing raises: what cannot be understood becomes `Poisoned`, with the bytes as they came (up to a limit).
 """
 
+import functools
+import operator
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import msgspec
 import orjson
 
 from backend.commands.services.outcomes import Record
 from backend.lwm2m.paths import PathError, resource_ids
 from backend.lwm2m.registrations import registration_parse
-from backend.lwm2m.values import PAIRS, NodeError, leaves, pair
+from backend.lwm2m.values import PAIRS, TYPES, NodeError, leaves, pair
 from backend.sync.events import (
     Deregistered,
     Event,
@@ -273,6 +276,8 @@ class Decoder(FrameDecoder):
     def make(self, event_id: str, name: str, data: bytes) -> Item:
         """The event in a frame. Never raises: what is not understood is `Poisoned`."""
         try:
+            if name == "NOTIFICATION" or name == "SEND":
+                return _values(event_id, name, data)
             return _PARSERS.get(name, _unknown)(event_id, name, data, orjson.loads(data))
         except orjson.JSONDecodeError as error:
             return Poisoned(event_id, name, data, len(data), f"not JSON: {error}")
@@ -327,8 +332,78 @@ def readings_of(path: str, node: Any, time: int | None, readings: list[Reading],
         problems.append(str(error))
 
 
-def _values(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Values:
-    """NOTIFICATION and SEND: the hot loop of decoding."""
+class _Node(msgspec.Struct, gc=False, tag_field="type"):
+    """A single resource of any type but FLOAT."""
+
+    kind: Literal["singleResource"]
+    value: Any
+
+
+class _Float(msgspec.Struct, gc=False, tag_field="type", tag="FLOAT"):
+    """A single number. Our server writes it as a text, which is read as a number on the way."""
+
+    kind: Literal["singleResource"]
+    value: float
+
+
+if TYPE_CHECKING:
+    _AnyNode = _Float | _Node
+else:
+    _AnyNode = functools.reduce(
+        operator.or_,
+        (msgspec.defstruct(f"_{name}", [], bases=(_Node,), tag=name) for name in sorted(TYPES - {"FLOAT"})),
+        _Float,
+    )
+_Time = Annotated[int, msgspec.Meta(ge=0, lt=_LATEST)] | None
+
+
+class _Sample(msgspec.Struct, gc=False):
+    time: _Time
+    nodes: dict[str, _AnyNode]
+
+
+class _Body(msgspec.Struct, gc=False):
+    """NOTIFICATION or SEND as nearly all are; what is not (as `val`, the same once more) is not even read."""
+
+    ep: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    samples: list[_Sample]
+    time: _Time = None
+    guessed: list[str] = []
+
+
+_body = msgspec.json.Decoder(_Body, strict=False).decode
+
+
+def _values(id_: str, name: str, data: bytes) -> Values:
+    """NOTIFICATION and SEND: the hot loop of decoding. What is anything but usual goes to `_values_of`."""
+    try:
+        body = _body(data)
+        readings: list[Reading] = []
+        for sample in body.samples:
+            time = sample.time
+            if time is not None:
+                time *= 1000
+            for path, node in sample.nodes.items():
+                if resource_ids(path)[3] is not None:
+                    return _values_of(id_, name, data, orjson.loads(data))
+                value = node.value
+                if type(node) is _Float and value and value - value == 0.0:
+                    # neither zero nor infinite nor NaN: the number says it all
+                    readings.append((path, "FLOAT", value, None, time))
+                    continue
+                type_ = str(node.__struct_config__.tag)
+                number, text = PAIRS[type_](value)
+                readings.append((path, type_, number, text, time))
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError):
+        return _values_of(id_, name, data, orjson.loads(data))
+    at = None if body.time is None else body.time * 1000
+    if body.guessed:
+        return Values(id_, name, data, at, body.ep, readings, [], frozenset(body.guessed))
+    return Values(id_, name, data, at, body.ep, readings, [])
+
+
+def _values_of(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Values:
+    """The same of any body, with what cannot be read of it."""
     readings: list[Reading] = []
     problems: list[str] = []
     samples = body.get("samples")
@@ -338,40 +413,16 @@ def _values(id_: str, name: str, data: bytes, body: dict[str, Any]) -> Values:
         samples = [{"time": None, "nodes": {body["res"]: body["val"]} if single else body["val"]}]
     for sample in samples:
         raw = sample["time"]
-        if type(raw) is int and 0 <= raw < _LATEST:
-            time: int | None = raw * 1000
-        else:
-            time = None if raw is None else _microseconds(raw)
+        time = None if raw is None else _microseconds(raw)
         for path, node in sample["nodes"].items():
-            # nearly every value is a single resource: this short way does what readings_of does for it
-            try:
-                if node["kind"] == "singleResource" and resource_ids(path)[3] is None:
-                    type_, value = node["type"], node["value"]
-                    if type_ == "FLOAT" and type(value) is str:
-                        number = float(value)
-                        if number and number - number == 0.0:
-                            # neither zero nor infinite nor NaN: the number says it all
-                            readings.append((path, type_, number, None, time))
-                            continue
-                    exact, text = PAIRS[type_](value)
-                    readings.append((path, type_, exact, text, time))
-                    continue
-            except (KeyError, TypeError, ValueError, OverflowError):
-                pass
             readings_of(path, node, time, readings, problems)
-    at, endpoint = body.get("time"), body["ep"]
-    at = at * 1000 if type(at) is int and 0 <= at < _LATEST else _time(body)
-    if type(endpoint) is not str or not 0 < len(endpoint) <= 255:
-        endpoint = _endpoint(body)
-    guessed = body.get("guessed")
-    if guessed:
-        return Values(id_, name, data, at, endpoint, readings, problems, frozenset(map(str, guessed)))
-    return Values(id_, name, data, at, endpoint, readings, problems)
+    guessed = frozenset(map(str, body.get("guessed") or ()))
+    return Values(id_, name, data, _time(body), _endpoint(body), readings, problems, guessed)
 
 
 def decoded_readings(body: dict[str, Any]) -> list[Reading]:
     """The readings of an answer of `POST /api/clients/{ep}/decode`. Raises ValueError, KeyError or TypeError."""
-    values = _values("", "SEND", b"", body)
+    values = _values_of("", "SEND", b"", body)
     return [reading for reading in values.readings if reading[0] not in values.guessed]
 
 
@@ -506,8 +557,6 @@ def _ignored(id_: str, name: str, data: bytes, body: Any) -> Event:
 
 
 _PARSERS: dict[str, Callable[[str, str, bytes, Any], Event]] = {
-    "NOTIFICATION": _values,
-    "SEND": _values,
     "REQUEST_RESPONSE": _request_response,
     "REGISTRATION": _registered,
     "UPDATED": _updated,

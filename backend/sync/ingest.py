@@ -308,12 +308,13 @@ class _Batch:
         self._last_at: datetime | None = row["last_event_at"]
         fresh, last_id, head = self._fresh(items, row["last_event_id"])
         self._load(fresh)
-        for item in fresh:
+        position = 0
+        while position < len(fresh):
             # nearly all items are of one kind: the short way for it
-            if type(item) is Values:
-                self._values(item)
-            else:
-                self._take(item)
+            position = self._values(fresh, position)
+            if position < len(fresh):
+                self._take(fresh[position])
+                position += 1
         head = _newer(_newer(row["head_event_id"], head), last_id)
         self._write(last_id, head, moved=last_id != row["last_event_id"] or head != row["head_event_id"])
         self._result.last_event_id = last_id
@@ -445,56 +446,75 @@ class _Batch:
             if item.time is not None and item.time > self._newest:
                 self._newest = item.time
 
-    def _values(self, item: Values) -> None:
-        """The hot loop: a value costs about a microsecond here."""
-        work = self._works[item.endpoint]
-        self._result.events += 1
-        at = item.time
-        if at is None:
-            at = self._received
-        elif at > self._newest:
-            self._newest = at
-        if work.online:
-            # it was online before: there is nothing to decide
-            if at > work.contact:
-                work.contact = at
+    def _values(self, items: Sequence[Storable], start: int) -> int:
+        """The hot loop, a microsecond a value: takes items from `start` on as long as they are values.
+
+        Gives back where the first of another kind is.
+        """
+        works = self._works
+        plain, timed = self._samples.plain, self._samples.timed
+        nul_refused, newest, count = self._nul_refused, self._newest, 0
+        end = start
+        for end in range(start, len(items)):
+            item = items[end]
+            if type(item) is not Values:
+                break
+            work = works[item.endpoint]
+            at = item.time
+            if at is None:
+                at = self._received
+            elif at > newest:
+                newest = at
+            if work.online:
+                # it was online before: there is nothing to decide
+                if at > work.contact:
+                    work.contact = at
+            else:
+                self._sign(work, Sign.MESSAGE, at, own_time=item.time is not None)
+            readings = item.readings
+            if nul_refused or item.problems:
+                readings = self._mended(item, work)
+            if not readings:
+                continue
+            count += len(readings)
+            current, ids = work.current, work.series
+            for reading in readings:
+                path, _, number, text, own = reading
+                if text is not None and (path in item.guessed or LOG_PATH.fullmatch(path)):
+                    if self._log(work, reading, at):
+                        continue
+                    if path in item.guessed:
+                        self._show(work, reading, at)
+                        work.new_values = True
+                        continue
+                age = at if own is None or own > at else own
+                shown = current.get(path)
+                if shown is None or shown[0] <= age:
+                    current[path] = (age, reading, at)
+                    work.new_values = True
+                series_id = ids.get(path)
+                # what _sample does, without the calls: nearly all values go one of the first two ways
+                if text is not None or number is None or series_id is None:
+                    self._sample(work, path, at, number, text, own)
+                elif own is None:
+                    plain += (series_id, at, number)
+                else:
+                    timed += (series_id, own, number, (at - own) // 1000)
         else:
-            self._sign(work, Sign.MESSAGE, at, own_time=item.time is not None)
+            end = len(items)
+        self._newest = newest
+        self._result.events += end - start
+        self._result.values += count
+        return end
+
+    def _mended(self, item: Values, work: _Work) -> list[Reading]:
+        """The values as this database can hold them; a message with problems is kept raw as well."""
         readings, problems = item.readings, item.problems
         if self._nul_refused:
             readings, problems = _without_nul(readings, problems)
         if problems:
             self._keep(item.id, item.name, item.data, len(item.data), "; ".join(problems[:20]), work.device)
-        if not readings:
-            return
-        self._result.values += len(readings)
-        work.new_values = True
-        current, ids = work.current, work.series
-        plain, timed = self._samples.plain, self._samples.timed
-        guessed = item.guessed
-        for reading in readings:
-            path, _, number, text, own = reading
-            if text is not None and (path in guessed or LOG_PATH.fullmatch(path)):
-                if not self._log(work, reading, at):
-                    self._show(work, reading, at)
-                    if path not in guessed:
-                        self._sample(work, path, at, number, text, own)
-                continue
-            age = at if own is None or own > at else own
-            newest = current.get(path)
-            if newest is None or newest[0] <= age:
-                current[path] = (age, reading, at)
-            series_id = ids.get(path)
-            if series_id is None:
-                self._sample(work, path, at, number, text, own)
-            # what SampleBuffer.add does, without the call: nearly all values go one of the first two ways
-            elif text is None and number is not None:
-                if own is None:
-                    plain += (series_id, at, number)
-                else:
-                    timed += (series_id, own, number, (at - own) // 1000)
-            else:
-                self._sample(work, path, at, number, text, own)
+        return readings
 
     def _log(self, work: _Work, reading: Reading, at: int) -> bool:
         """Takes a log message out of the values; false where it is none."""
@@ -579,13 +599,13 @@ class _Batch:
             path, type_, number, text, _ = reading
             if self._log(work, reading, item.received):
                 continue
+            work.new_values = True
             before = work.current.get(path)
             old = known.get(path) if before is None else canonical_text(*before[1][1:4])
             if item.sampled and old != canonical_text(type_, number, text):
                 self._sample(work, path, item.received, number, text, None)
             if before is None or before[0] <= item.received:
                 work.current[path] = (item.received, reading, item.received)
-        work.new_values = work.new_values or bool(readings)
         if problems:
             log.warning("%s %s: %s", item.endpoint, item.path, "; ".join(problems[:5]))
             self._result.errors += 1
@@ -616,13 +636,13 @@ class _Batch:
             path, type_, number, text, _ = reading
             if self._log(work, reading, at):
                 continue
+            work.new_values = True
             before = work.current.get(path)
             if sampled and type_ != "OPAQUE" and path not in guessed:
                 self._sample(work, path, at, number, text, None)
             if before is None or before[0] <= at:
                 work.current[path] = (at, reading, at)
         self._result.values += len(readings)
-        work.new_values = work.new_values or bool(readings)
 
     def _attributes(self, item: AttributesDone) -> None:
         work = self._works.get(item.endpoint)

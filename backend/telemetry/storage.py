@@ -95,11 +95,16 @@ class SampleBuffer:
 
     def hours(self) -> set[tuple[int, int]]:
         """(series id, hour since 1970) of all samples."""
-        return {
-            (series_id, time // HOUR)
-            for flat, width in ((self.plain, 3), (self.timed, 4), (self.full, 6))
-            for series_id, time in cast(Iterable[tuple[int, int]], zip(flat[::width], flat[1::width], strict=True))
-        }
+        found: set[tuple[int, int]] = set()
+        for flat, width in ((self.plain, 3), (self.timed, 4), (self.full, 6)):
+            series, times = flat[::width], cast(list[int], flat[1::width])
+            if not times:
+                continue
+            first, last = min(times) // HOUR, max(times) // HOUR
+            # mostly all are of one hour: a division each would take longer than all the rest
+            hours = [first] * len(times) if first == last else [time // HOUR for time in times]
+            found.update(cast(Iterable[tuple[int, int]], zip(series, hours, strict=True)))
+        return found
 
     def rows(self) -> Iterator[SampleRow]:
         """All of them as rows."""
