@@ -5,6 +5,7 @@ import os
 from django.core.asgi import get_asgi_application
 
 from backend.api.asgi import LIVE_PATH, bodies_bounded, live_on_one_thread
+from backend.config.collector import tune_collector
 from backend.debug.paths import TRACE_PATH
 from backend.firmware.uploads import body_limit
 
@@ -20,3 +21,5 @@ application = bodies_bounded(
         UPLOAD_PATHS, (body_limit(), "upload a smaller image, or raise FLOWNEXUS_FIRMWARE_LIMIT_MIB.")
     ),
 )
+
+tune_collector(threshold=50_000)

@@ -4,7 +4,6 @@ The writer takes bytes, outcomes and the clock's ticks from one queue. An event 
 committed: after a crash, or while the database is away, the stream is taken up again behind the last stored id.
 """
 
-import gc
 import logging
 import queue
 import threading
@@ -18,6 +17,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, connecti
 from django.utils import timezone
 
 from backend.alerts.delivery import Deliverer
+from backend.config.collector import tune_collector
 from backend.devices.models import Change, LeshanServer
 from backend.devices.services import (
     DEFAULT_AWAKE_SECONDS,
@@ -109,17 +109,12 @@ UNSURE_SECONDS = 5.0
 BUSY_MILLISECONDS = 300
 # shorter waits than this are everyday life and not worth a line in the log
 AWAY_SECONDS = 2.0
+# new objects after which cycles are looked for; a batch has fewer
+COLLECT_AFTER = 200_000
 # tries after which a batch that the database refuses, although it answers, is taken apart
 BATCH_TRIES = 3
 
 T = TypeVar("T")
-
-
-def tune_collector() -> None:
-    """Cycles are rare here and short-lived objects many: the collector's default would cost a tenth of the speed."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 20)
 
 
 class _Stop:
@@ -203,7 +198,7 @@ class Runner:
 
     def run(self) -> None:
         """Until `stop`. Raises AlreadyRunningError where the lock was lost to another process."""
-        tune_collector()
+        tune_collector(threshold=COLLECT_AFTER)
         tune_database()
         try:
             self._retry(self._start)

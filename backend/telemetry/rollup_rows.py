@@ -103,9 +103,13 @@ def marked_hours(series_id: int, first: int, last: int) -> set[int]:
     return {hour for (hour,) in rows}
 
 
-def hours_samples(series_id: int, first: int, last: int) -> Columns:
-    """Times, numbers and delays (ms) of the samples of the hours from first to last (hours since 1970), in order."""
-    rows = _rows(_SAMPLES, (series_id, first * HOUR, (last + 1) * HOUR))
+def hours_samples(series_id: int, first: int, last: int, limit: int | None = None) -> Columns:
+    """Times, numbers and delays (ms) of the samples of the hours from first to last (hours since 1970), in order.
+
+    The first `limit` of them, where there are more.
+    """
+    statement = _SAMPLES if limit is None else f"{_SAMPLES} LIMIT {limit}"
+    rows = _rows(statement, (series_id, first * HOUR, (last + 1) * HOUR))
     if not rows:
         return (), (), ()
     times, numbers, delays = zip(*rows, strict=True)

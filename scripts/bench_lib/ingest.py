@@ -122,15 +122,16 @@ def replay(stream: bytes, *, server: str, values: int) -> tuple[float, float, fl
     """
     from django.db import connection
 
+    from backend.config.collector import tune_collector
     from backend.devices.services import server_ensure
     from backend.sync.decoder import Decoder
     from backend.sync.events import Item, Values
     from backend.sync.ingest import Ingest
-    from backend.sync.runner import BATCH_VALUES, tune_collector, tune_database
+    from backend.sync.runner import BATCH_VALUES, COLLECT_AFTER, tune_database
     from backend.telemetry.models import Sample
     from backend.telemetry.services import rollups_step
 
-    tune_collector()
+    tune_collector(threshold=COLLECT_AFTER)
     tune_database()
     pairs: list[tuple[float, float, float]] = []
     for number in range(ROUNDS):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import heapq
+import importlib
 import itertools
 import os
 import random
@@ -29,11 +30,18 @@ FAST_PERCENT = 8
 BATCH = 20_000
 RANGES = {"5min": 300, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000, "1y": 31_536_000}
 POINTS = 2000
+PAGES = {
+    "device_page": "/devices/fast-0/",
+    "device_page_charts": "/devices/fast-0/?tab=charts",
+    "devices_page": "/devices/",
+    "storage_of_all": "/api/v1/storage",
+}
 # series of a large chart
 MANY = 8
 ROUNDS = 5
 # promises
 CHART_MS = 100
+PAGE_MS = 150
 SAMPLE_BYTES = 40
 DUE_SECONDS = 30
 # of `sync`, between two batches
@@ -103,12 +111,15 @@ def measure(*, samples: int, devices: int) -> Result:
         # as autovacuum has done by then
         cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "PRAGMA wal_checkpoint(TRUNCATE)")
     charts, slow = draw(by_period)
+    pages, slow_pages = open_pages()
     due = fall_due()
     if float(due["due_seconds"]) > DUE_SECONDS:
         failures.append(f"{DUE_SERIES:,} hours that fall due at once take more than {DUE_SECONDS} s")
-    figures |= charts | due | send_backlog()
+    figures |= charts | pages | due | send_backlog()
     where = "PostgreSQL" if connection.vendor == "postgresql" else "SQLite"
-    return Result(title=f"telemetry: {stored:,} samples in {where}", figures=figures, failures=failures + slow)
+    return Result(
+        title=f"telemetry: {stored:,} samples in {where}", figures=figures, failures=failures + slow + slow_pages
+    )
 
 
 @contextlib.contextmanager
@@ -211,8 +222,8 @@ def sum_up(*, now: int) -> tuple[int, float, float]:
     return len(times), sum(times), max(times)
 
 
-def draw(by_period: dict[int, list[int]]) -> tuple[dict[str, Figure], list[str]]:
-    """Milliseconds of each chart: the median of some rounds, for the rate of samples that takes longest."""
+def visitor() -> Any:
+    """Somebody who is logged in, in a process as the web app's."""
     from django.conf import settings
     from django.test import Client
 
@@ -220,7 +231,35 @@ def draw(by_period: dict[int, list[int]]) -> tuple[dict[str, Figure], list[str]]
 
     settings.ALLOWED_HOSTS = ["*"]
     client = Client()
-    client.force_login(User.objects.create(username="bench", role=Role.VIEWER))
+    user, _ = User.objects.get_or_create(username="bench", defaults={"role": Role.VIEWER})
+    client.force_login(user)
+    client.get("/devices/")
+    # tunes the collector
+    importlib.import_module("backend.config.asgi")
+    return client
+
+
+def open_pages() -> tuple[dict[str, Figure], list[str]]:
+    """Milliseconds of the pages that show a device, and of what storage costs: the median of some rounds."""
+    client = visitor()
+    figures: dict[str, Figure] = {}
+    failures: list[str] = []
+    for name, path in PAGES.items():
+        times = []
+        for _ in range(ROUNDS):
+            with stopwatch() as taken:
+                answer = client.get(path)
+            times.append(taken[0] * 1000)
+        assert answer.status_code == 200, answer.content
+        figures[f"{name}_ms"] = statistics.median(times)
+        if statistics.median(times) > PAGE_MS:
+            failures.append(f"{name} takes {statistics.median(times):.0f} ms, more than {PAGE_MS}")
+    return figures, failures
+
+
+def draw(by_period: dict[int, list[int]]) -> tuple[dict[str, Figure], list[str]]:
+    """Milliseconds of each chart: the median of some rounds, for the rate of samples that takes longest."""
+    client = visitor()
     figures: dict[str, Figure] = {}
     failures: list[str] = []
     for name, seconds in RANGES.items():

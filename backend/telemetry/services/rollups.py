@@ -129,7 +129,14 @@ class _Reader:
                 if other != series_id or later != last + 1:
                     break
                 last = later
-            self._columns = hours_samples(series_id, hour, last)
+            self._columns = hours_samples(series_id, hour, last, limit=None if last == hour else 2 * _SAMPLES)
+            times = self._columns[0]
+            if len(times) == 2 * _SAMPLES and last > hour:
+                # there are more than the hours before let expect: the last one is not whole
+                last = times[-1] // HOUR - 1
+                if last < hour:
+                    last = hour
+                    self._columns = hours_samples(series_id, hour, hour)
             self._have = (series_id, hour, last)
         times, numbers, delays = self._columns
         first, until = bisect_left(times, hour * HOUR), bisect_left(times, (hour + 1) * HOUR)

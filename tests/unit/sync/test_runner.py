@@ -108,7 +108,7 @@ def run(fake: FakeLeshan, until: Until, monkeypatch: pytest.MonkeyPatch, token: 
     monkeypatch.setattr(runner, "_handle", handle)
     monkeypatch.setattr(runner, "_look_for_intentions", look)
     monkeypatch.setattr(module, "INTENTIONS_SECONDS", 0.05)
-    monkeypatch.setattr(module, "tune_collector", lambda: None)
+    monkeypatch.setattr(module, "tune_collector", lambda **_: None)
     timer = threading.Timer(TIMEOUT, give_up)
     timer.start()
     try:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from backend.devices.models import Device, Profile
 from backend.telemetry.models import Level, Rollup, Sample, Series, StaleHour
+from backend.telemetry.rollup_rows import Columns, hours_samples
 from backend.telemetry.rollups import DENSE, merged, minutes, summary
+from backend.telemetry.services import rollups as services
 from backend.telemetry.services import rollups_step
 from backend.telemetry.storage import HOUR, Marks, SampleBuffer, samples_insert
 from tests.unit.telemetry.naive import DAY, MINUTE, Model, Row
@@ -225,6 +227,29 @@ def test_a_step_ends_in_time_and_the_next_goes_on() -> None:
     one.roll(NOW)
     one.check_rollups()
     assert not one.marks.known
+
+
+@pytest.mark.parametrize("of_an_hour", [1, 40, 99, 100, 101, 250])
+def test_a_dense_stretch_after_a_sparse_one_is_read_in_portions(
+    monkeypatch: pytest.MonkeyPatch, of_an_hour: int
+) -> None:
+    monkeypatch.setattr(services, "_SAMPLES", 50)
+    sizes: list[int] = []
+
+    def read(series_id: int, first: int, last: int, limit: int | None = None) -> Columns:
+        columns = hours_samples(series_id, first, last, limit)
+        sizes.append(len(columns[0]))
+        return columns
+
+    monkeypatch.setattr(services, "hours_samples", read)
+    one = model()
+    one.insert([(T0 - 31 * HOUR, 0.0, None, None)])
+    one.insert(
+        [(T0 - n * HOUR + k * 10_000_000, float(k), None, None) for n in range(1, 31) for k in range(of_an_hour)]
+    )
+    one.roll(NOW)
+    one.check_rollups()
+    assert max(sizes) <= max(100, of_an_hour)
 
 
 def test_what_comes_late_into_a_deleted_hour_is_merged() -> None:
