@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from backend.telemetry.buckets import HOUR, Span, floor
+from backend.telemetry.lookup import list_rows, looked_up
 from backend.telemetry.models import Level
 
 # a power of two changes no digit of a double, and so no sum of doubles overflows (PostgreSQL refuses to)
@@ -27,47 +28,46 @@ HourRow = tuple[int, int, int, float | None, float | None, float | None, int | N
 _SPANS = 400
 
 _SAMPLE_PART = (
-    f'COUNT(s."number"), COUNT(*) - COUNT(s."number"), MIN(s."number"), MAX(s."number"), '
-    f'SUM(CASE WHEN ABS(s."number") < {TINY!r} THEN 0.0 ELSE s."number" * {SCALE!r} END)'
+    f'(r."time" - %s) / %s, COUNT(r."number"), COUNT(*) - COUNT(r."number"), MIN(r."number"), MAX(r."number"), '
+    f'SUM(CASE WHEN ABS(r."number") < {TINY!r} THEN 0.0 ELSE r."number" * {SCALE!r} END)'
 )
 _SAMPLES = f"""
-SELECT (s."time" - %s) / %s, {_SAMPLE_PART} FROM "telemetry_sample" s
-WHERE s."series_id" = %s AND s."time" >= %s AND s."time" < %s GROUP BY 1
+SELECT {_SAMPLE_PART} FROM "telemetry_sample" r
+WHERE r."series_id" = %s AND r."time" >= %s AND r."time" < %s GROUP BY 1
 """  # noqa: S608
-_SAMPLES_SPANS = f"""
-WITH span ("a", "b") AS (VALUES {{spans}})
-SELECT (s."time" - %s) / %s, {_SAMPLE_PART} FROM span CROSS JOIN "telemetry_sample" s
-WHERE s."series_id" = %s AND s."time" >= span."a" AND s."time" < span."b" GROUP BY 1
-"""  # noqa: S608
+_OF_SAMPLES = 'r."series_id" = %s AND r."time" >= w."a" AND r."time" < w."b"'
+_SAMPLES_SPANS = looked_up(
+    '"a", "b"', select=_SAMPLE_PART, table="telemetry_sample", where=_OF_SAMPLES, tail="GROUP BY 1"
+)
 # null: the same as the minimum
 _MAXIMUM, _MEAN = (f'COALESCE(r."{name}", r."minimum")' for name in ("maximum", "mean"))
 _ROLLUP_PART = (
-    f'SUM(r."count"), SUM(r."others"), MIN(r."minimum"), MAX({_MAXIMUM}), '
+    f'(r."start" - %s) / %s, SUM(r."count"), SUM(r."others"), MIN(r."minimum"), MAX({_MAXIMUM}), '
     f'SUM(CASE WHEN ABS({_MEAN}) < {TINY!r} THEN 0.0 ELSE {_MEAN} * {SCALE!r} * r."count" END)'
 )
 _ROLLUPS = f"""
-SELECT (r."start" - %s) / %s, {_ROLLUP_PART} FROM "telemetry_rollup" r
+SELECT {_ROLLUP_PART} FROM "telemetry_rollup" r
 WHERE r."series_id" = %s AND r."level" = %s AND r."start" >= %s AND r."start" < %s GROUP BY 1
 """  # noqa: S608
-_ROLLUPS_SPANS = f"""
-WITH span ("a", "b") AS (VALUES {{spans}})
-SELECT (r."start" - %s) / %s, {_ROLLUP_PART} FROM span CROSS JOIN "telemetry_rollup" r
-WHERE r."series_id" = %s AND r."level" = %s AND r."start" >= span."a" AND r."start" < span."b" GROUP BY 1
-"""  # noqa: S608
-_HOURS = f"""
-WITH span ("a", "b") AS (VALUES {{spans}})
-SELECT r."start", r."count", r."others", r."minimum", {_MAXIMUM}, {_MEAN}, r."kept_since", r."minutes"
-FROM span CROSS JOIN "telemetry_rollup" r
-WHERE r."series_id" = %s AND r."level" = 3600 AND r."start" >= span."a" AND r."start" < span."b"
-ORDER BY r."start"
-"""  # noqa: S608
+_OF_ROLLUPS = 'r."series_id" = %s AND r."level" = %s AND r."start" >= w."a" AND r."start" < w."b"'
+_ROLLUPS_SPANS = looked_up(
+    '"a", "b"', select=_ROLLUP_PART, table="telemetry_rollup", where=_OF_ROLLUPS, tail="GROUP BY 1"
+)
+_HOURS = looked_up(
+    '"a", "b"',
+    select=f'r."start", r."count", r."others", r."minimum", {_MAXIMUM}, {_MEAN}, r."kept_since", r."minutes"',
+    table="telemetry_rollup",
+    where=_OF_ROLLUPS,
+    tail='ORDER BY r."start"',
+)
 _STALE = 'SELECT "hour" FROM "telemetry_stalehour" WHERE "series_id" = %s AND "hour" >= %s AND "hour" <= %s ORDER BY 1'
-_OTHERS = """
-WITH span ("a", "b") AS (VALUES {spans})
-SELECT s."time", s."text" FROM span CROSS JOIN "telemetry_sample" s
-WHERE s."series_id" = %s AND s."time" >= span."a" AND s."time" < span."b" AND s."number" IS NULL
-ORDER BY s."time", s."seq" LIMIT %s
-"""
+_OTHERS = looked_up(
+    '"a", "b"',
+    select='r."time", r."text"',
+    table="telemetry_sample",
+    where=f'{_OF_SAMPLES} AND r."number" IS NULL',
+    tail='ORDER BY r."time", r."seq" LIMIT %s',
+)
 _SAMPLE_AT = (
     'SELECT "time" FROM "telemetry_sample" WHERE "series_id" = %(series)s AND "time" {} ORDER BY "time" {} LIMIT 1'
 )
@@ -129,15 +129,13 @@ def _rows(statement: str, parameters: Sequence[Any] | dict[str, Any]) -> list[tu
         return found
 
 
-def _by_spans(statement: str, spans: Sequence[Span], parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """One statement for up to _SPANS spans, their results one after the other."""
+def _by_spans(statement: dict[str, str], spans: Sequence[Span], parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """One statement for up to _SPANS spans, their results one after the other. `parameters`: what follows these."""
     found: list[tuple[Any, ...]] = []
     for first in range(0, len(spans), _SPANS):
         part = spans[first : first + _SPANS]
-        # PostgreSQL takes the type from the first row
-        cast = "(CAST(%s AS bigint), CAST(%s AS bigint))"
-        places = ", ".join([cast] + ["(%s, %s)"] * (len(part) - 1))
-        found += _rows(statement.format(spans=places), [*(bound for span in part for bound in span), *parameters])
+        text = statement[connection.vendor].format(rows=list_rows(part))
+        found += _rows(text, [*(bound for span in part for bound in span), *parameters])
     return found
 
 
@@ -244,7 +242,7 @@ def parts_of_rollups(series_id: int, level: Level, spans: Sequence[Span], base: 
 
 def hour_rows(series_id: int, spans: Sequence[Span]) -> list[HourRow]:
     """The rollups of the hours that begin in the spans (which do not overlap), in order."""
-    return _by_spans(_HOURS, spans, (series_id,))
+    return _by_spans(_HOURS, spans, (series_id, Level.HOUR.value))
 
 
 def stale_hours(series_id: int, start: int, end: int) -> list[int]:
@@ -283,25 +281,27 @@ def weight(series_id: int, start: int, end: int) -> tuple[int, int]:
     return int(samples), int(minutes)
 
 
-def number_at(series_id: int, start: int, end: int, *, newest: bool) -> float | None:
-    """The first (or last) number of a span: of its samples, or of what is left of them."""
+def number_at(series_id: int, start: int, end: int, *, newest: bool, gone: bool) -> float | None:
+    """The first (or last) number of a span: of its samples, or (where some are `gone`) of what is left of them."""
     order = "DESC" if newest else "ASC"
     samples = _rows(
         'SELECT "time", "number" FROM "telemetry_sample" WHERE "series_id" = %s AND "time" >= %s AND "time" < %s '  # noqa: S608
         f'AND "number" IS NOT NULL ORDER BY "time" {order}, "seq" {order} LIMIT 1',
         (series_id, start, end),
     )
+    if not gone:
+        return samples[0][1] if samples else None
     column = f'COALESCE("{"last" if newest else "first"}", "minimum")'
-    gone = _rows(
+    left = _rows(
         f'SELECT "start", {column} FROM "telemetry_rollup" WHERE "series_id" = %s AND "level" = 3600 '  # noqa: S608
         'AND "start" >= %s AND "start" < %s AND "kept_since" IS NULL AND "count" > 0 '
         f'ORDER BY "start" {order} LIMIT 1',
         (series_id, start, end),
     )
-    if samples and gone:
+    if samples and left:
         # of an hour that is left in part, the rollup knows what its samples no longer tell
-        outside = samples[0][0] >= gone[0][0] + HOUR if newest else samples[0][0] < gone[0][0]
-        gone = [] if outside else gone
-        samples = [] if gone else samples
-    found: float | None = next((row[1] for row in [*samples, *gone]), None)
+        outside = samples[0][0] >= left[0][0] + HOUR if newest else samples[0][0] < left[0][0]
+        left = [] if outside else left
+        samples = [] if left else samples
+    found: float | None = next((row[1] for row in [*samples, *left]), None)
     return found

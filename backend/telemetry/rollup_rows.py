@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection
 
 from backend.telemetry.buckets import HOUR
+from backend.telemetry.lookup import list_rows, looked_up
 from backend.telemetry.models import Level
 from backend.telemetry.rollups import Summary
 
@@ -23,7 +24,12 @@ _COLUMNS = (
     '"kept_since", "minutes"'
 )
 # null: the same as the minimum
-_VALUES = re.sub('"(maximum|mean|first|last)"', r'COALESCE("\1", "minimum")', _COLUMNS)
+_OFTEN_MINIMUM = {"maximum", "mean", "first", "last"}
+_VALUES = re.sub(
+    '"([a-z_]+)"',
+    lambda name: f'COALESCE(r.{name[0]}, r."minimum")' if name[1] in _OFTEN_MINIMUM else f"r.{name[0]}",
+    _COLUMNS,
+)
 _ROW = f"({', '.join(['%s'] * 12)})"
 _UPSERT = (
     f'INSERT INTO "telemetry_rollup" ({_COLUMNS}) VALUES {{rows}} '  # noqa: S608
@@ -34,10 +40,12 @@ _SAMPLES = (
     'SELECT "time", "number", "delay" FROM "telemetry_sample" '
     'WHERE "series_id" = %s AND "time" >= %s AND "time" < %s ORDER BY "time", "seq"'
 )
-_READ = (
-    f'WITH wanted ("s", "t") AS (VALUES {{keys}}) SELECT {_VALUES} FROM wanted '  # noqa: S608
-    'CROSS JOIN "telemetry_rollup" WHERE "series_id" = "s" AND "level" = %s AND "start" >= "t" AND "start" < "t" + %s '
-    'ORDER BY "series_id", "start"'
+_READ = looked_up(
+    '"series_id", "start"',
+    select=_VALUES,
+    table="telemetry_rollup",
+    where='r."series_id" = w."series_id" AND r."level" = %s AND r."start" >= w."start" AND r."start" < w."start" + %s',
+    tail='ORDER BY r."series_id", r."start"',
 )
 # rows a statement, so that its parameters stay far below SQLite's limit (32,766)
 _ROWS = 400
@@ -122,10 +130,8 @@ def rollups_of(keys: Collection[tuple[int, int]], level: Level, length: int) -> 
     found: list[RollupRow] = []
     for first in range(0, len(ordered), _ROWS):
         part = ordered[first : first + _ROWS]
-        # PostgreSQL takes the types from the first row
-        places = ", ".join(["(CAST(%s AS bigint), CAST(%s AS bigint))", *["(%s, %s)"] * (len(part) - 1)])
         parameters = [*(number for key in part for number in key), level.value, length]
-        found += [_row(row) for row in _rows(_READ.format(keys=places), parameters)]
+        found += [_row(row) for row in _rows(_READ[connection.vendor].format(rows=list_rows(part)), parameters)]
     return found
 
 

@@ -19,7 +19,7 @@ from backend.telemetry.selectors.series import SeriesView
 # samples that are no numbers: so many are told, the others counted
 MAX_OTHERS = 200
 # rows that may be read for one chart; where it takes more, the series that take most become coarser
-MAX_ROWS = 150_000
+MAX_ROWS = 100_000
 # times that tell how often a series has samples, where the range has few
 RECENT = 100
 # times beyond (146,000 years from 1970) are not looked at: nothing overflows on the way
@@ -216,8 +216,33 @@ def _samples(view: SeriesView, span: Span) -> tuple[Chart, list[int]]:
     return chart, [time for time, _, _ in rows]
 
 
-def _bucketed(view: SeriesView, span: Span, width: int) -> tuple[Chart, list[int], list[int]]:
+@dataclass(slots=True)
+class _Plan:
+    """How a series is to be read. `width` None: its samples as they are; `extent.first` None: there is nothing."""
+
+    view: SeriesView
+    extent: Extent
+    width: int | None = None
+    # hours begin in it whose samples are gone
+    gone: bool = False
+
+    @property
+    def span(self) -> Span:
+        assert self.extent.first is not None
+        assert self.extent.end is not None
+        return self.extent.first, self.extent.end
+
+    def rows(self) -> int:
+        """How many rows that takes, as far as the rollups know."""
+        if self.width is None or self.width >= HOUR:
+            return 0
+        samples, minutes = reading.weight(self.view.id, floor(self.span[0], HOUR), self.span[1])
+        return samples if self.width < MINUTE else minutes
+
+
+def _bucketed(plan: _Plan, width: int) -> tuple[Chart, list[int], list[int]]:
     """Also the starts of all buckets with anything in them, and how many samples that is."""
+    view, span = plan.view, plan.span
     base = floor(span[0], width)
     parts = [part for part in _Read(view.id, span, base, width).run() if part[1] or part[2]]
     buckets: list[Bucket] = [
@@ -236,8 +261,8 @@ def _bucketed(view: SeriesView, span: Span, width: int) -> tuple[Chart, list[int
             min=low,
             max=high,
             mean=_between(low, total / count / SCALE, high),
-            first=_edge(view.id, span, buckets[0][0], width, newest=False),
-            last=_edge(view.id, span, buckets[-1][0], width, newest=True),
+            first=_edge(plan, buckets[0][0], width, newest=False),
+            last=_edge(plan, buckets[-1][0], width, newest=True),
         )
     chart = Chart(
         series=view,
@@ -251,8 +276,9 @@ def _bucketed(view: SeriesView, span: Span, width: int) -> tuple[Chart, list[int
     return chart, [base + part[0] * width for part in parts], [part[1] + part[2] for part in parts]
 
 
-def _edge(series_id: int, span: Span, start: int, width: int, *, newest: bool) -> float | None:
-    return reading.number_at(series_id, max(span[0], start), min(span[1], start + width), newest=newest)
+def _edge(plan: _Plan, start: int, width: int, *, newest: bool) -> float | None:
+    since, until = plan.span
+    return reading.number_at(plan.view.id, max(since, start), min(until, start + width), newest=newest, gone=plan.gone)
 
 
 def _others(series_id: int, span: Span) -> list[tuple[int, str]]:
@@ -265,35 +291,13 @@ def _others(series_id: int, span: Span) -> list[tuple[int, str]]:
     return [(time, text or "") for time, text in rows]
 
 
-@dataclass(slots=True)
-class _Plan:
-    """How a series is to be read. `width` None: its samples as they are; `extent.first` None: there is nothing."""
-
-    view: SeriesView
-    extent: Extent
-    width: int | None = None
-
-    @property
-    def span(self) -> Span:
-        assert self.extent.first is not None
-        assert self.extent.end is not None
-        return self.extent.first, self.extent.end
-
-    def rows(self) -> int:
-        """How many rows that takes, as far as the rollups know."""
-        if self.width is None or self.width >= HOUR:
-            return 0
-        samples, minutes = reading.weight(self.view.id, floor(self.span[0], HOUR), self.span[1])
-        return samples if self.width < MINUTE else minutes
-
-
 def _plan(view: SeriesView, start: int, end: int, points: int) -> _Plan:
     plan = _Plan(view, reading.extent(view.id, start, end))
     if plan.extent.first is None:
         return plan
     span = plan.span
-    gone = plan.extent.minutes_only or reading.samples_are_gone(view.id, *span)
-    if gone or reading.samples_exceed(view.id, *span, points):
+    plan.gone = plan.extent.minutes_only or reading.samples_are_gone(view.id, *span)
+    if plan.gone or reading.samples_exceed(view.id, *span, points):
         plan.width = width_for(*span, points)
     return plan
 
@@ -359,7 +363,7 @@ def charts(*, series: Sequence[SeriesView], start: int, end: int, points: int, n
             elif plan.width is None:
                 chart, starts = _samples(plan.view, plan.span)
             else:
-                chart, starts, counts = _bucketed(plan.view, plan.span, plan.width)
+                chart, starts, counts = _bucketed(plan, plan.width)
             reasons.add(plan.view, _holes(plan, starts, counts, (start, end), now))
             made.append(chart)
         told = reasons.tell()
