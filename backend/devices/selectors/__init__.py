@@ -30,7 +30,14 @@ from backend.devices.selectors.profile import (
     rule_list,
     wanted_list,
 )
-from backend.devices.selectors.resource import Names, ResourceView, device_contents, resource_list, time_of
+from backend.devices.selectors.resource import (
+    Names,
+    ResourceView,
+    device_contents,
+    names_of,
+    resource_list,
+    time_of,
+)
 from backend.devices.selectors.words import words_match
 
 __all__ = [
@@ -52,6 +59,7 @@ __all__ = [
     "event_list",
     "gap_list",
     "models_of",
+    "names_of",
     "next_expected",
     "object_spec",
     "observation_failures",

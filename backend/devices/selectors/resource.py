@@ -1,6 +1,7 @@
 """Reads of current values, with the names and units that the object models give them."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -58,6 +59,18 @@ class ResourceView:
     has_device_time: bool
 
 
+# object id → version → definition
+_Specs = Mapping[int, Mapping[str, dict[str, Any]]]
+
+
+def _specs(object_ids: Collection[int]) -> _Specs:
+    specs: dict[int, dict[str, dict[str, Any]]] = {}
+    rows = ObjectSpec.objects.filter(object_id__in=object_ids)
+    for object_id, version, spec in rows.values_list("object_id", "version", "spec"):
+        specs.setdefault(object_id, {})[version] = spec
+    return specs
+
+
 class Names:
     """Names, units and operations for the paths of one device, from the object versions that it registered with.
 
@@ -65,20 +78,23 @@ class Names:
     """
 
     def __init__(
-        self, *, device: Device, object_ids: Iterable[int], resources: Iterable[Resource] | None = None
+        self,
+        *,
+        device: Device,
+        object_ids: Iterable[int],
+        resources: Iterable[Resource] | None = None,
+        specs: _Specs | None = None,
     ) -> None:
-        """`resources`: all values of the device (or of these objects), where they are at hand already."""
+        """`resources`: all values of the device (or of these objects), where they are at hand already.
+
+        `specs`: so the definitions of these objects.
+        """
         registration = registration_of(device)
         versions = object_versions(registration.object_links) if registration else {}
-        wanted = sorted(set(object_ids))
-        specs: dict[int, dict[str, dict[str, Any]]] = {}
-        for object_id, version, spec in ObjectSpec.objects.filter(object_id__in=wanted).values_list(
-            "object_id", "version", "spec"
-        ):
-            specs.setdefault(object_id, {})[version] = spec
+        wanted = set(object_ids)
         self._specs = {
             object_id: by_version[nearest]
-            for object_id, by_version in specs.items()
+            for object_id, by_version in (_specs(wanted) if specs is None else specs).items()
             if (nearest := version_nearest(versions.get(object_id), by_version)) is not None
         }
         if resources is None:
@@ -117,6 +133,19 @@ class Names:
             return own
         definition = self.definition(object_id, resource_id)
         return definition.units if definition else ""
+
+
+def names_of(*, objects: Mapping[Device, Collection[int]]) -> dict[Device, Names]:
+    """Those of several devices, for these objects of each. Two queries; the devices should have their registrations."""
+    wanted = set().union(*objects.values())
+    resources: dict[int, list[Resource]] = defaultdict(list)
+    for one in Resource.objects.filter(device__in=objects, object_id__in=wanted, resource_id=UNITS_RESOURCE):
+        resources[one.device_id].append(one)
+    specs = _specs(wanted)
+    return {
+        device: Names(device=device, object_ids=ids, resources=resources[device.pk], specs=specs)
+        for device, ids in objects.items()
+    }
 
 
 def _display(type_: str, text: str) -> str:

@@ -19,7 +19,7 @@ from backend.telemetry.selectors.series import SeriesView
 # samples that are no numbers: so many are told, the others counted
 MAX_OTHERS = 200
 # rows that may be read for one chart; where it takes more, the series that take most become coarser
-MAX_ROWS = 100_000
+MAX_ROWS = 60_000
 # times that tell how often a series has samples, where the range has few
 RECENT = 100
 # times beyond (146,000 years from 1970) are not looked at: nothing overflows on the way

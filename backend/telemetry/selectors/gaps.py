@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 
 from backend.devices.models import DeviceEvent, Registration
@@ -71,12 +72,11 @@ class GapReasons:
             row.device.endpoint: row
             for row in Registration.objects.filter(device__endpoint__in=list(self._devices)).select_related("device")
         }
+        lives = _lives(list(self._devices), start, end)
         told: dict[int, list[Gap]] = {}
         for endpoint, series_ids in self._devices.items():
             registration = registrations.get(endpoint)
-            since = min(self._holes[one][0][0] for one in series_ids)
-            until = max(self._holes[one][-1][1] for one in series_ids)
-            causes = [*server, *_offline_causes(endpoint, since, until)]
+            causes = [*server, *_offline(lives[endpoint], end)]
             sleeps = registration is not None and registration.queue_mode
             for series_id in series_ids:
                 told[series_id] = [_explained(hole, causes, sleeps=sleeps) for hole in self._holes[series_id]]
@@ -108,21 +108,30 @@ def _server_causes(start: int, end: int) -> list[_Cause]:
     return [_Cause(reason, text, joined(found)) for (reason, text), found in spans.items()]
 
 
-def _offline_causes(endpoint: str, start: int, end: int) -> list[_Cause]:
-    """When the device was not registered."""
-    events = DeviceEvent.objects.filter(device__endpoint=endpoint, kind__in=[*_BEGINS, *_ENDS]).order_by("-at", "-id")
-    earlier = max(events.filter(at__lt=time_of(start)).values_list("id", "kind")[:_NEAR], default=None)
-    inside = events.filter(at__gte=time_of(start), at__lt=time_of(end)).values_list("id", "at", "kind")[:_EVENTS]
-    # In the order in which they were learned: what the server no longer had is noted when that was found, which may
-    # be a moment after the next registration.
-    lines = [(us_of_datetime(at), kind) for id_, at, kind in sorted(inside) if earlier is None or id_ > earlier[0]]
-    for index in range(len(lines) - 2, -1, -1):
-        lines[index] = (min(lines[index][0], lines[index + 1][0]), lines[index][1])
-    if earlier is not None:
-        lines.insert(0, (start, earlier[1]))
-    elif lines and lines[0][1] in _BEGINS:
-        lines.insert(0, (start, ""))
-    return list(_offline(lines, end))
+def _lives(endpoints: Sequence[str], start: int, end: int) -> dict[str, list[tuple[int, str]]]:
+    """When each device registered, and when its registrations ended, in order; with its state at the start."""
+    events = DeviceEvent.objects.filter(kind__in=[*_BEGINS, *_ENDS]).order_by("-at", "-id")
+    inside: dict[str, list[tuple[int, datetime, str]]] = defaultdict(list)
+    rows = events.filter(device__endpoint__in=endpoints, at__gte=time_of(start), at__lt=time_of(end))
+    columns = rows.values_list("device__endpoint", "id", "at", "kind")
+    for endpoint, id_, at, kind in columns[: _EVENTS * len(endpoints)]:
+        inside[endpoint].append((id_, at, kind))
+    found = {}
+    for endpoint in endpoints:
+        before = events.filter(device__endpoint=endpoint, at__lt=time_of(start)).values_list("id", "kind")
+        earlier = max(before[:_NEAR], default=None)
+        # In the order in which they were learned: what the server no longer had is noted when that was found, which
+        # may be a moment after the next registration.
+        learned = sorted(inside[endpoint])
+        lines = [(us_of_datetime(at), kind) for id_, at, kind in learned if earlier is None or id_ > earlier[0]]
+        for index in range(len(lines) - 2, -1, -1):
+            lines[index] = (min(lines[index][0], lines[index + 1][0]), lines[index][1])
+        if earlier is not None:
+            lines.insert(0, (start, earlier[1]))
+        elif lines and lines[0][1] in _BEGINS:
+            lines.insert(0, (start, ""))
+        found[endpoint] = lines
+    return found
 
 
 def _offline(lines: Sequence[tuple[int, str]], end: int) -> Iterable[_Cause]:

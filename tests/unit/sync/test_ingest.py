@@ -469,9 +469,12 @@ def test_why_an_observation_failed_or_ended(store: Store) -> None:
     Observation.objects.create(device=device, path="/3/0/9", changed_at=datetime.now(UTC))
     store(ObserveFailed("sim-1", "/3/0/9", "first", "NOT_FOUND(404)"))
     assert Observation.objects.values_list("state", "reason").get() == ("failed", "NOT_FOUND(404)")
-    stored = store(event("j-2", "OBSERVATION_LOST", {"ep": "sim-1", "path": "/3/0/9", "code": "NOT_FOUND(404)"}))
+    stored = store(event("j-2", "OBSERVATION_LOST", {"ep": "sim-1", "path": "/3/0/9", "code": "4.04"}))
     assert stored.lost == {"sim-1"}
-    assert "ended the observation of /3/0/9" in Observation.objects.get().reason
+    said = "The device ended the observation of /3/0/9: Not found (4.04)"
+    assert Observation.objects.get().reason == said
+    ended = DeviceEvent.objects.get(kind=DeviceEvent.Kind.OBSERVATION_LOST)
+    assert (ended.text, ended.detail["code"]) == (said, "4.04")
     store(ObserveFailed("nobody", "/3/0/9", "first", "x"), ReadDone("nobody", "/3/0/9", [], [], RECEIVED))
     assert not Device.objects.filter(endpoint="nobody").exists()
 
