@@ -394,7 +394,7 @@ def _values(id_: str, name: str, data: bytes) -> Values:
                 type_ = str(node.__struct_config__.tag)
                 number, text = PAIRS[type_](value)
                 readings.append((path, type_, number, text, time))
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError):
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return _values_of(id_, name, data, orjson.loads(data))
     at = None if body.time is None else body.time * 1000
     if body.guessed:
