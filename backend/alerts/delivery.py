@@ -24,6 +24,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
+from backend.alerts.deadline import Deadline, HttpSession, MailConnection
 from backend.alerts.models import Channel, ChannelKind, Delivery, DeliveryAttempt, DeliveryState, Event
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,10 @@ logger = logging.getLogger(__name__)
 PAUSES = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 GIVE_UP = timedelta(hours=24)
 GIVEN_UP = "Given up after 24 hours."
+# seconds for all of an exchange: with a webhook up to the end of the answer's headers, with a mail server (which may
+# take its time for each of its answers) up to the end; less than LEASE
 TIMEOUT = 10.0
+MAIL_TIMEOUT = 60.0
 # a message that was claimed and not written down is sent again
 LEASE = timedelta(seconds=90)
 # how often is looked for messages, and after an error of the database
@@ -78,9 +82,7 @@ def webhook_send(channel: Channel, delivery: Delivery) -> tuple[bool, str]:
         "X-FlowNexus-Event": delivery.event,
         "X-FlowNexus-Signature": signature(channel.secret, int(time.time()), body),
     }
-    with requests.Session() as session:
-        # no proxies, no passwords from files of the machine: what is sent is what is said here
-        session.trust_env = False
+    with Deadline(TIMEOUT) as deadline, HttpSession(deadline) as session:
         try:
             answer = session.post(
                 channel.target,
@@ -92,8 +94,11 @@ def webhook_send(channel: Channel, delivery: Delivery) -> tuple[bool, str]:
                 verify=settings.ALERTS_CA_FILE or True,
             )
         except (requests.RequestException, ValueError, OSError) as error:
-            return False, _why(error)
+            return False, f"No answer within {TIMEOUT:g} s." if deadline.over else _why(error)
         with answer:
+            if deadline.over:
+                # headers that were cut look like headers that ended
+                return False, f"No answer within {TIMEOUT:g} s."
             status = f"{answer.status_code} {answer.reason or ''}".strip()
             if 200 <= answer.status_code < 300:
                 return True, f"The receiver answered {status}."
@@ -167,12 +172,20 @@ def email_send(channel: Channel, deliveries: Sequence[Delivery]) -> tuple[bool, 
     headers = {"X-FlowNexus-Deliveries": " ".join(str(one.key) for one in deliveries)}
     domain = settings.DEFAULT_FROM_EMAIL.rpartition("@")[2].strip(" >") or "localhost"
     headers["Message-ID"] = make_msgid(deliveries[0].key.hex, domain)
-    mail = EmailMessage(
-        subject_of(messages), text_of(messages), to=channel.target.split("\n"), headers=headers
-    )  # fmt: skip
+    to = channel.target.split("\n")
+    with Deadline(MAIL_TIMEOUT) as deadline:
+        mail = EmailMessage(
+            subject_of(messages), text_of(messages), to=to, headers=headers, connection=MailConnection(deadline)
+        )
+        return _mail_send(mail, deadline)
+
+
+def _mail_send(mail: EmailMessage, deadline: Deadline) -> tuple[bool, str]:
     try:
         mail.send()
     except (OSError, ValueError) as error:
+        if deadline.over:
+            return False, f"The mail server took longer than {deadline.seconds:g} s."
         # smtplib's errors are OSErrors
         detail = _line(str(error))
         for address in mail.to:

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.urls import register_converter
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -18,6 +19,7 @@ from pydantic import Field
 from backend.accounts.models import User
 from backend.api import schemas
 from backend.api.auth import viewer
+from backend.config.streaming import RETRY_SECONDS, TooManyDownloadsError
 from backend.devices.models import Device
 from backend.devices.selectors import device_get
 
@@ -111,6 +113,17 @@ def _too_big(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
 @api.exception_handler(Http404)
 def _missing(request: HttpRequest, error: Http404) -> HttpResponse:
     return problem(request, 404, str(error) or "There is nothing at this address.")
+
+
+@api.exception_handler(TooManyDownloadsError)
+def _busy(request: HttpRequest, error: TooManyDownloadsError) -> HttpResponse:
+    if request.get_preferred_type(["application/json", "text/html"]) == "text/html":
+        # a link on a page was followed
+        answer = render(request, "503.html", {"detail": str(error)}, status=503)
+    else:
+        answer = problem(request, 503, str(error))
+    answer.headers["Retry-After"] = str(RETRY_SECONDS)
+    return answer
 
 
 @api.exception_handler(DatabaseError)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backend.commands.models import Command, Kind, State
+from backend.lwm2m.codes import code_words
 from backend.lwm2m.values import NodeError, Value, display, flatten_tolerant
 
 # in place of arguments or an answer that are too long for a list: how many characters of JSON they are
@@ -90,9 +91,9 @@ def answer_summary(command: Command) -> str:
         return command.reason
     answer = command.answer
     if not isinstance(answer, Mapping):
-        return command.reason or command.status
+        return command.reason or code_words(command.status)
     if CUT in answer:
-        return f"{command.status}, {answer[CUT]} characters".removeprefix(", ")
+        return f"{code_words(command.status)}, {answer[CUT]} characters".removeprefix(", ")
     content = answer.get("content")
     if isinstance(content, Mapping):
         if not command.path:
@@ -108,4 +109,4 @@ def answer_summary(command: Command) -> str:
     location = answer.get("location")
     if location:
         return f"created {location}"
-    return command.reason or command.status
+    return command.reason or code_words(command.status)

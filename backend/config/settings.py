@@ -94,6 +94,9 @@ ALERTS_DAYS = env_int("FLOWNEXUS_ALERTS_DAYS", default=365, least=1, most=36500)
 # days that messages which nobody understood are kept raw
 RAW_DAYS = env_int("FLOWNEXUS_RAW_DAYS", default=365, least=1, most=36500)
 
+# downloads (exports, logs, images) that a web process sends at once
+DOWNLOADS = env_int("FLOWNEXUS_DOWNLOADS", default=3, least=1, most=100)
+
 INSTALLED_APPS = [
     "backend.accounts",
     "backend.devices",

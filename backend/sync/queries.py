@@ -207,8 +207,14 @@ def objectspecs_doubted() -> set[int]:
 
 
 def clocks_to_set(*, endpoints: Sequence[str]) -> dict[str, bool]:
-    """Those of these devices whose profile wants their clock set, and whether they use queue mode."""
-    rows = Registration.objects.filter(ended_at=None, device__endpoint__in=endpoints, device__profile__set_clock=True)
+    """Those of these devices whose profile wants their clock set, and whether they use queue mode.
+
+    Devices without a profile are as the default profile says; where there is none, their clocks are set.
+    """
+    wanted = Q(device__profile__set_clock=True)
+    if not Profile.objects.filter(is_default=True, set_clock=False).exists():
+        wanted |= Q(device__profile=None)
+    rows = Registration.objects.filter(wanted, ended_at=None, device__endpoint__in=endpoints)
     return dict(rows.values_list("device__endpoint", "queue_mode"))
 
 

@@ -1,6 +1,7 @@
 """The sentences that people read about events."""
 
 from backend.devices.models import DeviceEvent
+from backend.lwm2m.codes import code_words
 from backend.lwm2m.registrations import RegistrationInfo
 from backend.sync.events import Gap, ObservationLost, Refused, Undecoded
 
@@ -44,7 +45,9 @@ def vanished() -> str:
 
 def observation_lost(item: ObservationLost) -> str:
     """The device ended an observation."""
-    return f"The device ended the observation of {', '.join(item.paths)}" + (f": {item.code}" if item.code else "")
+    return f"The device ended the observation of {', '.join(item.paths)}" + (
+        f": {code_words(item.code)}" if item.code else ""
+    )
 
 
 def undecoded(item: Undecoded) -> str:

@@ -98,19 +98,25 @@ class ProfileForm(forms.Form):
     set_clock = forms.BooleanField(
         label="Set a device's clock (/3/0/13) where it is wrong and can be written", required=False
     )
-    samples_days = _limit("Samples (days)", "Every value as it came.")
-    minutes_days = _limit("By minute (days)", "Smallest, largest and mean of each minute.")
-    hours_days = _limit("By hour and day (days)", "What charts of a year are drawn from.")
-    logs_days = _limit("Log lines (days)", "")
+    samples_days = _limit("Samples", "Every value as it came.")
+    minutes_days = _limit("By minute", "Smallest, largest and mean of each minute.")
+    hours_days = _limit("By hour and day", "What charts of a year are drawn from.")
+    logs_days = _limit("Log lines", "")
     logs_per_minute = _limit("Log lines a minute", "In the long run, of one device; more are cut, counted and shown.")
     logs_mib = _limit("Log text (MiB)", "Of one device; the oldest lines go first.")
 
-    KEPT = ("samples_days", "minutes_days", "hours_days", "logs_days", "logs_per_minute", "logs_mib")
+    KEPT_FOR = ("samples_days", "minutes_days", "hours_days", "logs_days")
+    LOG_LIMITS = ("logs_per_minute", "logs_mib")
 
     @property
-    def kept(self) -> list[forms.BoundField]:
-        """The fields of what is kept, and how much."""
-        return [self[name] for name in self.KEPT]
+    def kept_for(self) -> list[forms.BoundField]:
+        """The fields of how long values and lines are kept."""
+        return [self[name] for name in self.KEPT_FOR]
+
+    @property
+    def log_limits(self) -> list[forms.BoundField]:
+        """The fields of how many lines there may be."""
+        return [self[name] for name in self.LOG_LIMITS]
 
 
 class RuleForm(forms.Form):

@@ -29,10 +29,11 @@ def accessible(page: Page) -> None:
 
 
 def light(page: Page) -> None:
-    """Page, scripts and styles together, the first time."""
+    """Page, scripts, styles and fonts together, the first time; data that scripts ask for depends on the devices."""
     page.wait_for_load_state("load")
     sent = page.evaluate(
         """[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+        .filter((entry) => !["fetch", "xmlhttprequest"].includes(entry.initiatorType))
         .reduce((sum, entry) => sum + entry.transferSize, 0)"""
     )
     assert 1_000 < sent < HEAVIEST, f"{page.url}: {sent} bytes"

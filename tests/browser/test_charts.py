@@ -225,6 +225,87 @@ def test_what_is_no_number_is_a_mark_and_breaks_nothing(visit: Visitors, web: We
     expect(page.locator("[data-legend] tbody td").nth(4)).to_have_text("7 + 3")
 
 
+INK = """([at, value]) => {
+  const { chart } = window.explore.panels[0];
+  const ratio = chart.currentDevicePixelRatio;
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const scratch = Object.assign(document.createElement("canvas"), { width: 1, height: 7 });
+  const pen = scratch.getContext("2d", { willReadFrequently: true });
+  const seen = (paint) => {
+    pen.fillStyle = css("--fn-surface");
+    pen.fillRect(0, 0, 1, 7);
+    paint();
+    const { data } = pen.getImageData(0, 0, 1, 7);
+    return Array.from({ length: 7 }, (_, i) => Array.from(data.slice(4 * i, 4 * i + 3)));
+  };
+  const place = (scale, one) => Math.round(scale.getPixelForValue(one) * ratio);
+  const [left, top] = [place(chart.scales.x, at), place(chart.scales.y, value)];
+  return {
+    blank: seen(() => {})[0],
+    tone: seen(() => { pen.fillStyle = css("--fn-series-1"); pen.fillRect(0, 0, 1, 7); })[0],
+    rows: seen(() => pen.drawImage(chart.canvas, left, top - 3, 1, 7, 0, 0, 1, 7)),
+  };
+}"""
+
+
+def luminance(colour: list[float]) -> float:
+    """WCAG 2.2, relative luminance."""
+    linear = [one / 255 / 12.92 if one / 255 <= 0.04045 else ((one / 255 + 0.055) / 1.055) ** 2.4 for one in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_band_is_plain_to_see_and_hides_no_line(visit: Visitors, web: Web, scheme: str) -> None:
+    start = now() - 20 * HOUR
+    many = range(19 * 240)
+    web.write("chart_samples", endpoint="flat", path=PATH, samples=[[start + i * 15_000, 33] for i in many])
+    web.write("chart_samples", endpoint="broad", path=PATH, samples=[[start + i * 15_000, 100 * (i % 2)] for i in many])
+    page = opened(visit, explore(f"flat{PATH}", f"broad{PATH}", range="24h"), color_scheme=scheme)
+    assert all(one["aggregated"] for one in drawn(page))
+    at = start + 10 * HOUR + 7 * 60_000
+    band = page.evaluate(INK, [at, 71])
+    below, seen = luminance(band["blank"]), luminance(band["rows"][3])
+    assert (max(below, seen) + 0.05) / (min(below, seen) + 0.05) > 1.55
+    # the other line, drawn before it
+    line = page.evaluate(INK, [at, 33])
+    away = [sum((a - b) ** 2 for a, b in zip(one, line["tone"], strict=True)) ** 0.5 for one in line["rows"]]
+    assert min(away) < 25
+
+
+def test_a_row_without_values_says_where_they_are(visit: Visitors, web: Web, waves: None) -> None:
+    ahead = datetime(2038, 1, 19, 3, 14, 8, tzinfo=UTC).timestamp() * 1000
+    away = now() - 3 * DAY - HOUR
+    web.write("chart_samples", endpoint="ahead", path=PATH, samples=[[ahead + i * 60_000, i] for i in range(12)])
+    web.write("chart_samples", endpoint="ahead", path="/3303/1/5700", samples=[[ahead, "NaN"]])
+    web.write("chart_samples", endpoint="away", path=PATH, samples=[[away - i * 60_000, i] for i in range(3)])
+    web.write("chart_samples", endpoint="apart", path=PATH, samples=[[away, 1], [ahead, 2]])
+    series = [f"wave-1{PATH}", f"ahead{PATH}", "ahead/3303/1/5700", f"away{PATH}", f"apart{PATH}"]
+    page = opened(visit, explore(*series, range="1h"), locale="en-GB", timezone_id="UTC")
+    rows = page.locator("[data-legend] tbody tr")
+    notes = rows.locator("[data-elsewhere]")
+    said = [
+        "no values here; 12 values from 19 Jan 2038 on",
+        "no values here; 1 value at 19 Jan 2038",
+        "no values here; newest: 3 days ago",
+        "no values here; newest: 19 Jan 2038",
+    ]
+    expect(notes.locator("span")).to_have_text(said)
+    expect(rows.first.locator("[data-elsewhere]")).to_have_count(0)
+    # the way there is a step of the history
+    page.get_by_role("button", name=f"Go to the values of ahead{PATH}").click()
+    expect(rows.nth(1).locator("td").nth(4)).to_have_text("12")
+    expect(rows.nth(1).locator("[data-elsewhere]")).to_have_count(0)
+    assert window(page)[0] < ahead < window(page)[1]
+    expect(page).to_have_url(re.compile("from=2038-01-19"))
+    expect(rows.nth(3).locator("[data-elsewhere]")).to_contain_text("newest: 3 days ago")
+    rows.nth(3).get_by_role("button", name="Go to the values").click()
+    expect(rows.nth(3).locator("td").nth(4)).to_have_text("3")
+    page.go_back()
+    page.go_back()
+    expect(notes.locator("span")).to_have_text(said)
+    accessible(page)
+
+
 def test_two_units_take_two_axes_and_a_third_a_chart_below(visit: Visitors, web: Web, waves: None) -> None:
     page = opened(visit, explore("sim-1/3303/0/5700", "sim-1/3/0/9", f"wave-2{PATH}", range="1h"))
     titles = page.evaluate("Object.values(window.explore.panels[0].chart.options.scales).map((s) => s.title?.text)")

@@ -142,6 +142,22 @@ def test_filters_are_in_the_address(visit: Visitors, web: Web) -> None:
     expect(page.locator("[data-logs-nothing]")).to_be_hidden()
 
 
+def test_q_is_search_and_becomes_it(visit: Visitors, web: Web) -> None:
+    web.write("log_device", endpoint="asked")
+    web.write("log_lines", endpoint="asked", lines=[[1, "net", "found & kept"], [1, "net", "another one"]])
+    visitor = visit("vera")
+    for path, canonical in (
+        ("/logs/?q=found+%26&device=asked", "/logs/?device=asked&search=found+%26"),
+        ("/devices/asked/?tab=logs&q=found", "/devices/asked/?search=found&tab=logs"),
+    ):
+        page = visitor.go(path)
+        expect(lines(page)).to_have_count(1)
+        expect(page).to_have_url(re.compile(re.escape(canonical) + "$"))
+        expect(page.get_by_role("searchbox", name="Text")).to_have_value(re.compile("found"))
+        page.reload()
+        expect(lines(page)).to_have_count(1)
+
+
 def test_what_is_typed_is_found_as_it_stands(visit: Visitors, web: Web) -> None:
     wanted = [
         "addr 0xDEADBEEF: 100% of r_s",

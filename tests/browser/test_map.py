@@ -68,6 +68,32 @@ def test_devices_are_shown_listed_and_lead_to_their_pages(visit: Visitors, web: 
     expect(card).to_be_hidden()
 
 
+def test_the_list_begins_with_the_newest_position(visit: Visitors, web: Web) -> None:
+    for endpoint, age in (("a-old", 3000), ("z-new", 30), ("m-middle", 300)):
+        web.write("place", endpoint=endpoint, latitude="48.1", longitude="11.5", seconds_ago=age)
+    web.write("place", endpoint="no-fix", latitude="NaN", longitude="11", seconds_ago=1)
+    page = visit("vera").go("/map/")
+    opened(page)
+    names = page.locator("[data-map-rows] .map-go")
+    expect(names).to_have_text(["z-new", "m-middle", "a-old"])
+    expect(page.locator(".map-list header")).to_contain_text("newest first")
+    # what cannot be drawn is below
+    assert page.evaluate(
+        """() => document.querySelector('[data-map-rows]').compareDocumentPosition(
+        document.querySelector('[data-map-unusable]')) & Node.DOCUMENT_POSITION_FOLLOWING"""
+    )
+    web.write("place", endpoint="a-old", latitude="48.2", longitude="11.5")
+    expect(names).to_have_text(["a-old", "z-new", "m-middle"], timeout=3_000)
+    # nothing slips away under the pointer
+    names.nth(1).hover()
+    web.write("place", endpoint="m-middle", latitude="48.3", longitude="11.5", status="asleep")
+    expect(page.locator("[data-map-rows] tbody tr").nth(2)).to_contain_text("Asleep", timeout=3_000)
+    expect(names).to_have_text(["a-old", "z-new", "m-middle"])
+    page.mouse.move(5, 5)
+    web.write("place", endpoint="z-new", latitude="48.1", longitude="11.6")
+    expect(names).to_have_text(["z-new", "m-middle", "a-old"], timeout=3_000)
+
+
 def test_a_device_that_moves_is_seen_to_move(visit: Visitors, web: Web) -> None:
     web.write("place", endpoint="runner", latitude="10", longitude="20")
     page = visit("vera").go("/map/?device=runner")

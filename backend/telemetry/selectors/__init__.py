@@ -16,6 +16,7 @@ from backend.telemetry.selectors.series import (
     SeriesView,
     series_by_ids,
     series_by_names,
+    series_extents,
     series_get,
     series_list,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "samples_thinned",
     "series_by_ids",
     "series_by_names",
+    "series_extents",
     "series_get",
     "series_list",
     "storage_cost_of",

@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from backend.devices.models import Device
-from backend.devices.selectors import Names, time_of
+from backend.devices.selectors import Names, names_of, time_of
 from backend.lwm2m.paths import resource_ids
 from backend.telemetry.buckets import HOUR
 from backend.telemetry.models import Level, Rollup, Sample, Series
@@ -58,12 +58,14 @@ def _last(sample: int | None, hour: int | None) -> datetime | None:
     return None if sample is None else time_of(sample)
 
 
-def _views(device: Device, series: list[Series]) -> list[SeriesView]:
-    ids = {one.pk: resource_ids(one.path) for one in series}
-    names = Names(device=device, object_ids={object_id for object_id, *_ in ids.values()})
+def _objects(series: Iterable[Series]) -> set[int]:
+    return {resource_ids(one.path)[0] for one in series}
+
+
+def _views(device: Device, series: Iterable[Series], names: Names) -> list[SeriesView]:
     views = []
     for one in series:
-        object_id, instance_id, resource_id, resource_instance_id = ids[one.pk]
+        object_id, instance_id, resource_id, resource_instance_id = resource_ids(one.path)
         views.append(
             SeriesView(
                 id=one.pk,
@@ -95,28 +97,39 @@ def _views_of_many(series: Iterable[Series]) -> list[SeriesView]:
     by_device: dict[Device, list[Series]] = defaultdict(list)
     for one in series:
         by_device[one.device].append(one)
-    return [view for device, of_device in by_device.items() for view in _views(device, of_device)]
+    names = names_of(objects={device: _objects(of_device) for device, of_device in by_device.items()})
+    return [view for device, of_device in by_device.items() for view in _views(device, of_device, names[device])]
 
 
 def series_list(*, device: Device) -> list[SeriesView]:
     """All series of a device in the order of their paths. Three queries; `device` should come with its registration."""
-    return _views(device, list(_series().filter(device=device)))
+    series = list(_series().filter(device=device))
+    return _views(device, series, Names(device=device, object_ids=_objects(series)))
 
 
 def series_get(*, series_id: int) -> SeriesView:
     """One series. Raises Series.DoesNotExist."""
     series = _series().select_related("device", "device__registration").get(pk=series_id)
-    return _views(series.device, [series])[0]
+    return _views_of_many([series])[0]
 
 
 def series_by_ids(*, ids: Collection[int]) -> dict[int, SeriesView]:
-    """Those of these series that there are. A query, and two for each device."""
+    """Those of these series that there are. Three queries."""
     series = _series().select_related("device", "device__registration").filter(pk__in=ids)
     return {view.id: view for view in _views_of_many(series)}
 
 
+def series_extents(*, ids: Collection[int]) -> list[tuple[datetime, datetime]]:
+    """From the oldest to the newest sample, of those of these series that have any. One query."""
+    extents = [
+        (_first(one.first_time, one.first_hour), _last(one.last_time, one.last_hour))  # type: ignore[attr-defined]
+        for one in _series().filter(pk__in=ids)
+    ]
+    return [(first, last) for first, last in extents if first is not None and last is not None]
+
+
 def series_by_names(*, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], SeriesView]:
-    """Those of these (endpoint, path) series that there are. A query, and two for each device."""
+    """Those of these (endpoint, path) series that there are. Three queries."""
     # no text in a database holds NUL, and PostgreSQL refuses to look
     wanted = {(endpoint, path) for endpoint, path in names if "\0" not in endpoint}
     if not wanted:

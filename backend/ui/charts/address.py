@@ -7,12 +7,15 @@ The page's script reads and writes the same (explore.js); here it is read so tha
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.http import QueryDict
+from django.utils import timezone
 from django.utils.http import urlencode
 
+from backend.telemetry.selectors import series_extents
 from backend.ui.charts.catalog import ChartSeries, series_resolve
 from backend.ui.charts.keys import MAX_CHARTS, MAX_SERIES, SeriesKey, chart_number
 
@@ -28,6 +31,9 @@ RANGES = (
     ("1y", "1 y"),
 )
 DEFAULT_RANGE = "1h"
+# what a page opens with, where its address says nothing of time
+OPENING = (("1h", timedelta(hours=1)), ("6h", timedelta(hours=6)))
+LONGEST_OPENING, LONGEST_LENGTH = "24h", timedelta(hours=24)
 _RANGE = re.compile(r"[1-9]\d{0,6}[smhdwy]", re.ASCII)
 
 
@@ -64,6 +70,24 @@ def range_asked(query: QueryDict, default: str = DEFAULT_RANGE) -> str:
     """The sliding range of an address; what is none counts as not given."""
     text = query.get("range", "")
     return text if _RANGE.fullmatch(text) else default
+
+
+def range_opened(query: QueryDict, series: Iterable[ChartSeries], default: str = DEFAULT_RANGE) -> str:
+    """The sliding range of an address; where it says nothing of time, the shortest that holds all of these series.
+
+    Of `OPENING`, or the longest that a page opens with; a series of which not even that shows anything does not count.
+    `default`: without any series that has begun, and around `at`. One query, none where the address says it.
+    """
+    asked = range_asked(query, "")
+    ids = [one.id for one in series if one.id is not None]
+    if asked or "from" in query or "at" in query or not ids:
+        return asked or default
+    extents = series_extents(ids=ids)
+    if not extents:
+        return default
+    now = timezone.now()
+    ages = [now - first for first, last in extents if now - last <= LONGEST_LENGTH]
+    return next((key for key, length in OPENING if ages and max(ages) <= length), LONGEST_OPENING)
 
 
 def explore_query(charts: Sequence[tuple[str, Sequence[SeriesKey]]], **more: str) -> str:

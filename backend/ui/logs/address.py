@@ -84,7 +84,10 @@ def _several(values: Sequence[str]) -> list[str]:
 
 
 def address_of(query: QueryDict, *, device: Device | None = None) -> Address:
-    """Reads the address; what is nonsense in it counts as not given. `device`: the lines of this one only."""
+    """Reads the address; what is nonsense in it counts as not given. `device`: the lines of this one only.
+
+    `q` is `search`, as people know it from elsewhere; the page's script then writes the address anew (logs.js).
+    """
     endpoints = [device.endpoint] if device else _several(query.getlist("device"))
     ids: list[int] | None = [device.pk] if device else None
     unknown: list[str] = []
@@ -101,7 +104,7 @@ def address_of(query: QueryDict, *, device: Device | None = None) -> Address:
         unknown=unknown,
         severity=UP_TO[severity][0] if severity in UP_TO else None,
         modules=_several(query.getlist("module")),
-        search=query.get("search", "")[:MAX_SEARCH].replace("\0", ""),
+        search=query.get("search", query.get("q", ""))[:MAX_SEARCH].replace("\0", ""),
         range=range_,
         start=None if range_ else moment_of(query.get("from", "")),
         end=None if range_ else moment_of(query.get("to", "")),

@@ -17,6 +17,7 @@ from backend.alerts.selectors import alert_counts, alerts_open
 from backend.alerts.texts import number
 from backend.devices.models import Device, RawEvent
 from backend.devices.selectors import pipeline_state
+from backend.lwm2m.codes import code_words
 from backend.ui import markup
 from backend.ui.firmware.words import size_text
 from backend.ui.legend import UPDATE_STATES
@@ -37,6 +38,7 @@ register.simple_tag(markup.update_badge, name="update_badge")
 register.simple_tag(markup.campaign_badge, name="campaign_badge")
 register.simple_tag(markup.clock, name="clock")
 register.filter("size", size_text)
+register.filter("code_words", code_words)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from backend.accounts.permissions import Permission, allowed, require
 from backend.devices.models import Device
 from backend.telemetry.selectors.dashboards import dashboard_list
-from backend.ui.charts.address import RANGES, ChartAsked, charts_asked, range_asked
+from backend.ui.charts.address import LONGEST_OPENING, RANGES, ChartAsked, charts_asked, range_opened
 from backend.ui.charts.catalog import series_of_device, series_resolve, series_search
 from backend.ui.charts.keys import MAX_CHARTS, MAX_SERIES
 from backend.ui.listing import live_url
@@ -39,7 +39,7 @@ def explore_page(request: HttpRequest) -> HttpResponse:
     context = {
         "charts": charts,
         "ranges": RANGES,
-        "range": range_asked(request.GET),
+        "range": range_opened(request.GET, [one for chart in charts for one in chart.series]),
         "fixed": "from" in request.GET or "at" in request.GET,
         "max_series": MAX_SERIES,
         "max_charts": MAX_CHARTS,
@@ -64,10 +64,11 @@ def series_part(request: HttpRequest) -> JsonResponse:
 
 def charts_tab(request: HttpRequest, device: Device) -> dict[str, Any]:
     """The Charts tab: every series of the device as a small chart, all of one range."""
+    series = series_of_device(device=device)
     return {
         "device": device,
-        "series": series_of_device(device=device),
+        "series": series,
         "ranges": RANGES,
-        "range": range_asked(request.GET, "24h"),
+        "range": range_opened(request.GET, series, LONGEST_OPENING),
         "fixed": "from" in request.GET or "at" in request.GET,
     }

@@ -1,5 +1,7 @@
 """A receiver of webhooks and a mail server, on loopback."""
 
+import select
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -104,3 +106,51 @@ def mail_server() -> Iterator[Mailbox]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class Dripping:
+    """A server that never ends its answer; `left` says that the other side has closed the connection."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.left = threading.Event()
+        self.sent = 0
+
+
+@contextmanager
+def dripping(first: bytes, drop: bytes, *, drops: int = 150, last: bytes = b"") -> Iterator[Dripping]:
+    """Answers the first bytes with `first`, and then `drop` by `drop`: a pause between them is shorter than a timeout.
+
+    So many drops at most, so that a test ends that nobody else would end. A mail server speaks first: `first` is "".
+    """
+    server = Dripping()
+
+    def serve() -> None:
+        try:
+            peer, _ = listening.accept()
+        except OSError:
+            return
+        with peer:
+            try:
+                if first:
+                    peer.recv(65536)
+                peer.sendall(first)
+                for _ in range(drops):
+                    if select.select([peer], [], [], 0.02)[0] and not peer.recv(65536):
+                        server.left.set()
+                        return
+                    peer.sendall(drop)
+                    server.sent += len(drop)
+                peer.sendall(last)
+            except OSError:
+                server.left.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server.port = listening.getsockname()[1]
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield server
+        finally:
+            listening.close()
+            thread.join()

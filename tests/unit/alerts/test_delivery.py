@@ -4,9 +4,11 @@ import hashlib
 import hmac
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from email import message_from_string, policy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +23,7 @@ from backend.devices.models import Device
 from tests.support.threads import in_threads, threads
 from tests.support.waiting import wait_for
 from tests.unit.alerts.rows import Play, at, rule, said
-from tests.unit.alerts.sinks import Hook, Mailbox, hook, mail_server
+from tests.unit.alerts.sinks import Hook, Mailbox, dripping, hook, mail_server
 from tests.unit.api.builders import device
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -218,6 +220,56 @@ def test_no_answer(deliverer: Deliverer, monkeypatch: pytest.MonkeyPatch) -> Non
     assert Delivery.objects.get().result == "No answer within 0.1 s."
 
 
+def held() -> tuple[int, int]:
+    """Open files and threads of this process."""
+    return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+
+@pytest.mark.parametrize(
+    ("first", "drop"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"."),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+    ids=["status", "headers", "interim"],
+)
+def test_a_receiver_that_drips(monkeypatch: pytest.MonkeyPatch, first: bytes, drop: bytes) -> None:
+    monkeypatch.setattr(delivery, "TIMEOUT", 0.3)
+    before = held()
+    with dripping(first or b"HTTP/1.1 20", drop, last=b"\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n") as server:
+        channel = Channel(name="slow", kind="webhook", target=f"http://127.0.0.1:{server.port}/", secret=SECRET)
+        outcome = delivery.send([Delivery(channel=channel, event="test", body="{}")])
+        assert server.left.wait(10)
+    assert (outcome.succeeded, outcome.text) == (False, "No answer within 0.3 s.")
+    assert 0.3 <= outcome.seconds < 2
+    assert held() == before
+
+
+def test_nothing_is_left_of_an_exchange(sink: Hook) -> None:
+    channel = Channel(name="quick", kind="webhook", target=sink.url, secret=SECRET)
+    message = Delivery(channel=channel, event="test", body="{}")
+    threads = threading.active_count()
+    assert delivery.send([message]).succeeded
+    # the handler of the sink ends a little later
+    wait_for(lambda: threading.active_count() == threads, what="the end of the sink's thread")
+    before = held()
+    for _ in range(3):
+        assert delivery.send([message]).succeeded
+    wait_for(lambda: held() == before, what="what an exchange took to be given back")
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"302 Found\r\nLocation: /elsewhere"])
+def test_the_body_of_an_answer_is_not_read(monkeypatch: pytest.MonkeyPatch, status: bytes) -> None:
+    monkeypatch.setattr(delivery, "TIMEOUT", 2.0)
+    with dripping(b"HTTP/1.1 " + status + b"\r\n\r\n", b"." * 1000) as server:
+        channel = Channel(name="long", kind="webhook", target=f"http://127.0.0.1:{server.port}/", secret=SECRET)
+        outcome = delivery.send([Delivery(channel=channel, event="test", body="{}")])
+        assert server.left.wait(10)
+    assert outcome.text.startswith(f"The receiver answered {status.decode().splitlines()[0]}")
+    assert outcome.seconds < 1
+
+
 @pytest.mark.parametrize("target", ["file:///etc/hosts", "gopher://x/", "ftp://x/"])
 def test_nothing_but_http(deliverer: Deliverer, target: str) -> None:
     alert(Channel.objects.create(name="odd", kind="webhook", target=target, secret=SECRET))
@@ -259,6 +311,22 @@ def test_a_mail_server_that_refuses(deliverer: Deliverer, clock: Clock, box: Mai
     clock.now += timedelta(seconds=11)
     assert all_sent(deliverer) == 1
     assert len(box.mails) == 1
+
+
+def test_a_mail_server_that_drips(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "MAIL_TIMEOUT", 0.3)
+    before = held()
+    with dripping(b"", b".", last=b"\r\n") as server:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_CONFIGURED = True
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
+        settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
+        channel = Channel(name="slow", kind="email", target="a@example.org")
+        outcome = delivery.send([Delivery(channel=channel, event="test", body='{"type": "test"}')])
+        assert server.left.wait(10)
+    assert (outcome.succeeded, outcome.text) == (False, "The mail server took longer than 0.3 s.")
+    assert outcome.seconds < 2
+    assert held() == before
 
 
 def test_addresses_are_not_told_to_everybody(deliverer: Deliverer, box: Mailbox) -> None:

@@ -376,7 +376,7 @@ def test_a_list_leaves_huge_values_in_the_database(api: Api) -> None:
     assert [one["id"] for one in found] == [one.pk for one in made]
     length = len(json.dumps(huge))
     assert length - 100 < found[0]["answer"]["cut"] < length + 100
-    assert found[0]["answer_summary"].startswith("CONTENT(205), 2097")
+    assert found[0]["answer_summary"].startswith("Content (2.05), 2097")
     assert set(found[1]["arguments"]) == set(found[2]["arguments"]) == {"cut"}
     assert found[1]["summary"].startswith("Write /5/0/0: 2097")
     assert found[1]["answer"] is None

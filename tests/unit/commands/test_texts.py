@@ -53,7 +53,12 @@ def test_what_was_asked(kind: str, path: str, arguments: Any, says: str) -> None
     ("fields", "says"),
     [
         ({"state": State.QUEUED, "reason": "waits"}, "waits"),
-        ({"state": State.SUCCEEDED, "status": "CHANGED(204)", "answer": {"status": "CHANGED(204)"}}, "CHANGED(204)"),
+        ({"state": State.SUCCEEDED, "status": "CHANGED(204)", "answer": {"status": "CHANGED(204)"}}, "Changed (2.04)"),
+        ({"state": State.SUCCEEDED, "status": "CHANGED(204)"}, "Changed (2.04)"),
+        (
+            {"state": State.SUCCEEDED, "status": "CONTENT(205)", "answer": {"cut": 900}},
+            "Content (2.05), 900 characters",
+        ),
         (
             {
                 "state": State.SUCCEEDED,

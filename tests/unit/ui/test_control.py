@@ -174,6 +174,21 @@ def test_the_log_is_filtered_by_its_address(operator: Client) -> None:
     assert "/commands/?state=failed" in overview
 
 
+def test_a_devices_answer_is_said_in_words(viewer: Client) -> None:
+    dev = device()
+    made(dev, State.SUCCEEDED, status="CHANGED(204)", answer={"status": "CHANGED(204)", "success": True})
+    made(dev, State.FAILED, status="METHOD_NOT_ALLOWED(405)", reason="The device refuses.")
+    made(dev)
+    for path in ("/commands/", "/devices/dev-1/?tab=commands"):
+        page = viewer.get(path).text
+        assert "<dt>Status</dt><dd>Method not allowed (4.05)</dd>" in page
+        assert "<dt>Status</dt><dd>Changed (2.04)</dd>" in page
+        assert "<dt>Status</dt><dd>\N{EN DASH}</dd>" in page
+        # the answer as it came is shown where somebody asks for it
+        assert page.count("CHANGED(204)") == 1
+        assert "METHOD_NOT_ALLOWED" not in page
+
+
 def test_cancel_and_repeat(operator: Client) -> None:
     command = made(device())
     assert "cancelled by olga" in operator.post(f"/commands/{command.pk}/cancel/", **HTMX).text

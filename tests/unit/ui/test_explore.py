@@ -1,6 +1,8 @@
 """Explore, dashboards and the Charts tab, without a browser: addresses, names, who may change what."""
 
 import json
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,9 +10,12 @@ from django.db import connection
 from django.http import QueryDict
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from backend.accounts.models import Role
-from backend.telemetry.models import Dashboard
+from backend.lwm2m.times import us_of_datetime
+from backend.telemetry.buckets import HOUR
+from backend.telemetry.models import Dashboard, Level, Rollup
 from backend.telemetry.services.dashboards import (
     Chart,
     DashboardError,
@@ -22,7 +27,7 @@ from backend.telemetry.services.dashboards import (
 from backend.ui.charts.address import charts_asked, explore_query, range_asked
 from backend.ui.charts.catalog import series_of_device, series_resolve, series_search
 from backend.ui.charts.keys import SeriesKey, chart_number, readings
-from tests.unit.api.builders import AWKWARD_ENDPOINTS, device, resource, series, specs, user
+from tests.unit.api.builders import AWKWARD_ENDPOINTS, device, resource, samples, series, specs, user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 PATH = "/3303/0/5700"
@@ -105,6 +110,50 @@ def test_the_address_says_what_is_shown() -> None:
     assert (empty.number, list(empty.series)) == (1, [])
     again = explore_query([("", [SeriesKey("a", PATH)]), ("Cells", [SeriesKey("b", "/3/0/9")])], range="1h")
     assert again == "s=a%2F3303%2F0%2F5700&s2=b%2F3%2F0%2F9&t2=Cells&range=1h"
+
+
+def opened_with(page: str) -> str:
+    (found,) = re.findall(r'id="chartbar" data-range="([^"]*)"', page)
+    return str(found)
+
+
+@pytest.mark.parametrize(
+    ("age", "range_"),
+    [
+        (timedelta(minutes=10), "1h"),
+        (timedelta(minutes=59), "1h"),
+        (timedelta(minutes=61), "6h"),
+        (timedelta(hours=7), "24h"),
+        (timedelta(days=400), "24h"),
+        # a clock of the future
+        (timedelta(days=-4000), "1h"),
+    ],
+)
+def test_a_page_opens_with_what_there_is(viewer: Client, age: timedelta, range_: str) -> None:
+    now = us_of_datetime(timezone.now())
+    young, old = series(device("young")), series(device("old"), "/3/0/9")
+    samples(young, [(now - 60_000_000, 1.0, None)])
+    samples(old, [(now - 30_000_000, 1.0, None), (now - age // timedelta(microseconds=1), 2.0, None)])
+    series(old.device, "/3/0/13")
+    for page in ("/devices/old/?tab=charts", f"/explore/?s=young{PATH}&s2=old/3/0/9"):
+        assert opened_with(viewer.get(page).text) == range_
+    assert opened_with(viewer.get(f"/explore/?s=young{PATH}").text) == "1h"
+    # what lies before all ranges makes none longer
+    gone = series(device("gone"))
+    samples(gone, [(now - 25 * HOUR, 1.0, None)])
+    assert opened_with(viewer.get(f"/explore/?s=young{PATH}&s=gone{PATH}").text) == "1h"
+    assert opened_with(viewer.get(f"/explore/?s=gone{PATH}").text) == "24h"
+    # what the address says stays: a range, a window, a moment
+    for more, said in (("range=7d", "7d"), ("from=2026-01-01", "1h"), ("at=2026-01-01", "1h")):
+        assert opened_with(viewer.get(f"/explore/?s=old/3/0/9&{more}").text) == said
+
+
+def test_what_only_rollups_tell_any_more_counts(viewer: Client) -> None:
+    made = series(device("a"))
+    start = (us_of_datetime(timezone.now()) - 5 * HOUR) // HOUR * HOUR
+    Rollup.objects.create(series=made, level=Level.HOUR, start=start, count=1, minimum=1.0)
+    assert opened_with(viewer.get("/devices/a/?tab=charts").text) == "6h"
+    assert opened_with(viewer.get("/explore/?s=b/3/0/9").text) == "1h"
 
 
 def test_the_page_comes_with_its_series(viewer: Client) -> None:

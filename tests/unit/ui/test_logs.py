@@ -74,6 +74,8 @@ def test_the_address_says_what_is_shown() -> None:
     start = address.filter.start
     assert start is not None
     assert abs(start - us_of_datetime(timezone.now() - timedelta(hours=1))) < 5_000_000
+    assert address_of(QueryDict("q=boot")) == address_of(QueryDict("search=boot&q=other"))
+    assert address_of(QueryDict("q=boot")).search == "boot"
     nonsense = address_of(QueryDict("severity=9&range=x&from=yesterday&at=%00&search=%00a&module="))
     assert nonsense == address_of(QueryDict("search=a"))
 

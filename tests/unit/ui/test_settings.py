@@ -58,6 +58,11 @@ def rows(prefix: str, *given: dict[str, Any]) -> dict[str, Any]:
 def test_a_profile_is_made_changed_and_deleted(administrator: Client) -> None:
     page = administrator.get("/settings/profiles/new/").text
     assert 'name="paths-0-path"' in page
+    groups = re.findall(r"<fieldset><legend>(.*?)</legend>(.*?)</fieldset>", page, re.DOTALL)
+    assert [(words(legend), re.findall(r'name="(\w+)"', fields)) for legend, fields in groups] == [
+        ("Kept for (days)", ["samples_days", "minutes_days", "hours_days", "logs_days"]),
+        ("Log limits", ["logs_per_minute", "logs_mib"]),
+    ]
     answer = administrator.post(
         "/settings/profiles/new/",
         {"name": "Meters", "awake_seconds": "20", "composite": "on"}
@@ -212,7 +217,7 @@ def test_wanted_and_real_stand_side_by_side(operator: Client) -> None:
     device_observation_set(device=of, path="/4/0/2", attributes={"pmin": 5}, by=None)
     page = operator.get("/devices/dev-1/?tab=settings").text
     text = words(page)
-    for said in ("chosen by hand", "In use 10 s Profile 20 s Learned 10 s", "METHOD_NOT_ALLOWED(405)", "pmin 5"):
+    for said in ("chosen by hand", "In use 10 s Profile 20 s Learned 10 s", "Method not allowed (4.05)", "pmin 5"):
         assert said in text
     assert "The device does not list this object." in text
     assert "Not wanted on this device." in text

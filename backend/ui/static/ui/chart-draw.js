@@ -11,6 +11,9 @@ const FAR = 1e5;
 const EVENT_LANE = 18;
 const CLUSTER = 13;
 const EVENT_CLUSTER = 22;
+// from the smallest to the largest value: plain to see, and what lies below shines through; `many`: where many lie over
+// each other
+const BAND = { fill: 0.3, edge: 0.65, many: 0.5 };
 // what an axis can still count
 const LARGEST = 1e300;
 
@@ -98,38 +101,60 @@ class SeriesController extends Chart.DatasetController {
     return extent ? { min: clamp(extent[0]), max: clamp(extent[1]) } : { min: Infinity, max: -Infinity };
   }
 
+  /** What is drawn where: the rows of the window, and from times and values to pixels. */
+  place() {
+    const { drawn } = this.getDataset();
+    const { xScale, yScale } = this.getMeta();
+    const { chartArea: area } = this.chart;
+    const [from, to] = drawn.between(xScale.min, xScale.max);
+    return { x: projection(xScale, area.left, area.width), y: projection(yScale, area.bottom, -area.height), from, to, cuts: drawn.cuts() };
+  }
+
+  /** From the smallest to the largest value of each bucket: before any line, so that no line is covered. */
+  drawBand() {
+    const { drawn, index, faint } = this.getDataset();
+    if (!drawn?.aggregated || !drawn.t.length) return;
+    const { ctx } = this.chart;
+    const { x, y, from, to, cuts } = this.place();
+    const { shift } = drawn;
+    const share = faint ? BAND.many : 1;
+    ctx.save();
+    ctx.strokeStyle = ctx.fillStyle = colourOf(index);
+    ctx.lineJoin = "round";
+    ctx.lineWidth = 0.75;
+    for (let begin = from; begin < to; ) {
+      let end = begin + 1;
+      while (end < to && !cuts[end]) end += 1;
+      ctx.globalAlpha = BAND.fill * share;
+      if (end - begin > 1) {
+        ctx.beginPath();
+        for (let i = begin; i < end; i += 1) ctx.lineTo(x(drawn.t[i] + shift), y(drawn.high[i]));
+        for (let i = end - 1; i >= begin; i -= 1) ctx.lineTo(x(drawn.t[i] + shift), y(drawn.low[i]));
+        ctx.fill();
+        ctx.globalAlpha = BAND.edge * share;
+        for (const edge of [drawn.high, drawn.low]) {
+          ctx.beginPath();
+          for (let i = begin; i < end; i += 1) ctx.lineTo(x(drawn.t[i] + shift), y(edge[i]));
+          ctx.stroke();
+        }
+      } else {
+        const half = Math.max(1, (x(drawn.t[begin] + 2 * shift) - x(drawn.t[begin])) / 2);
+        ctx.fillRect(x(drawn.t[begin] + shift) - half, y(drawn.high[begin]), 2 * half, Math.max(1, y(drawn.low[begin]) - y(drawn.high[begin])));
+      }
+      begin = end;
+    }
+    ctx.restore();
+  }
+
   draw() {
     const { drawn, index, faint } = this.getDataset();
-    const { xScale, yScale } = this.getMeta();
     if (!drawn || !drawn.t.length) return;
     const { ctx, chartArea: area } = this.chart;
-    const x = projection(xScale, area.left, area.width);
-    const y = projection(yScale, area.bottom, -area.height);
-    const [from, to] = drawn.between(xScale.min, xScale.max);
-    const cuts = drawn.cuts();
-    const colour = colourOf(index);
+    const { x, y, from, to, cuts } = this.place();
+    const { shift } = drawn;
     ctx.save();
-    ctx.strokeStyle = ctx.fillStyle = colour;
+    ctx.strokeStyle = ctx.fillStyle = colourOf(index);
     ctx.lineJoin = "round";
-    const shift = drawn.shift;
-    if (drawn.aggregated) {
-      ctx.globalAlpha = faint ? 0.1 : 0.2;
-      for (let begin = from; begin < to; ) {
-        let end = begin + 1;
-        while (end < to && !cuts[end]) end += 1;
-        if (end - begin > 1) {
-          ctx.beginPath();
-          for (let i = begin; i < end; i += 1) ctx.lineTo(x(drawn.t[i] + shift), y(drawn.high[i]));
-          for (let i = end - 1; i >= begin; i -= 1) ctx.lineTo(x(drawn.t[i] + shift), y(drawn.low[i]));
-          ctx.fill();
-        } else {
-          const half = Math.max(1, (x(drawn.t[begin] + 2 * shift) - x(drawn.t[begin])) / 2);
-          ctx.fillRect(x(drawn.t[begin] + shift) - half, y(drawn.high[begin]), 2 * half, Math.max(1, y(drawn.low[begin]) - y(drawn.high[begin])));
-        }
-        begin = end;
-      }
-      ctx.globalAlpha = 1;
-    }
     ctx.lineWidth = faint ? 1.25 : 1.75;
     if (index >= COLOURS) ctx.setLineDash([6, 4]);
     ctx.beginPath();
@@ -221,7 +246,7 @@ export function glyph(ctx, group, x, y) {
   ctx.fill();
 }
 
-/** Gaps behind the lines; marks, events and the marked moment before them. */
+/** Gaps and bands behind the lines; marks, events and the marked moment before them. */
 const honesty = (panel) => ({
   id: "honesty",
   beforeDatasetsDraw(chart) {
@@ -251,6 +276,7 @@ const honesty = (panel) => ({
         ctx.globalAlpha = 1;
       }
     });
+    for (const { controller } of chart.getSortedVisibleDatasetMetas()) controller.drawBand();
     ctx.restore();
   },
   afterDatasetsDraw(chart) {

@@ -2,7 +2,7 @@
 
 import { Drawn, REASONS, reasonTotals } from "./chart-data.js";
 import { COLOURS, colourOf, colours, gapLayers, glyph, newChart, paint, patternOf } from "./chart-draw.js";
-import { saveCsv, savePicture } from "./chart-files.js";
+import { sayElsewhere } from "./chart-elsewhere.js";
 import { listen } from "./chart-moves.js";
 import { exactTime, lasting, timeBeside } from "./chart-time.js";
 import { dated } from "./time.js";
@@ -62,8 +62,8 @@ export class Panel {
     });
     root.addEventListener("click", (event) => {
       const act = event.target.closest("[data-act]")?.dataset.act;
-      if (act === "png") savePicture(this);
-      if (act === "csv") saveCsv(this);
+      // fetched when it is wanted: few want it
+      if (act === "png" || act === "csv") import("./chart-files.js").then(({ saveCsv, savePicture }) => (act === "png" ? savePicture : saveCsv)(this));
       if (act) root.querySelector("[data-menu]").open = false;
     });
     new ResizeObserver(() => this.sizeOver()).observe(this.plot);
@@ -224,6 +224,7 @@ export class Panel {
       toggle.setAttribute("aria-pressed", String(!one.hidden));
       toggle.title = one.hidden ? "Show it again" : "Hide it (Alt and click: show it alone)";
       row.classList.toggle("is-hidden", one.hidden || !this.axisOf(one));
+      sayElsewhere(this, row, one);
     });
   }
 

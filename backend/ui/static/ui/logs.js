@@ -52,6 +52,7 @@ function readAddress() {
   asked.device = config.device === null ? query.getAll("device").filter(Boolean) : [];
   asked.module = query.getAll("module").filter(Boolean);
   for (const name of ["severity", "search", "range"]) asked[name] = query.get(name) ?? "";
+  if (!query.has("search")) asked.search = query.get("q") ?? ""; // as the server reads it
   for (const name of ["from", "to", "at"]) asked[name] = moment(query.get(name) ?? "");
   for (const name of ["severity", "range"]) {
     form.elements[name].value = asked[name];
@@ -800,6 +801,7 @@ document.addEventListener(
 );
 
 readAddress();
+if (new URLSearchParams(window.location.search).has("q")) window.history.replaceState(null, "", address());
 root.querySelector("[data-logs-between]").hidden = form.elements.range.value !== "between";
 for (const name of config.unknown) {
   problem.hidden = false;

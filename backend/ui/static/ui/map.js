@@ -419,9 +419,20 @@ function together(one) {
 
 // -- the list
 
+let order = new Map(); // key → place in the list
+
+/** Newest position first; while somebody is in the list, rows stay where they are. */
+function sorted(all) {
+  const newest = [...all].sort((a, b) => b.time - a.time || a.endpoint.localeCompare(b.endpoint) || a.instance - b.instance);
+  if (body.matches(":hover, :focus-within")) newest.sort((a, b) => (order.get(a.key) ?? Infinity) - (order.get(b.key) ?? Infinity) || 0);
+  return newest;
+}
+
 function list() {
   const text = search.value.trim().toLowerCase();
-  const all = [...places.values()].filter((place) => place.endpoint.toLowerCase().includes(text));
+  const whole = sorted(places.values());
+  order = new Map(whole.map((place, index) => [place.key, index]));
+  const all = whole.filter((place) => place.endpoint.toLowerCase().includes(text));
   const focused = document.activeElement?.closest?.("[data-key]")?.dataset.key;
   const rows = all.slice(0, LISTED).map((place) => {
     const row = element("tr");
@@ -442,13 +453,13 @@ function list() {
   if (focused) body.querySelector(`[data-key="${CSS.escape(focused)}"] button`)?.focus({ preventScroll: true });
   const more = root.querySelector("[data-map-more]");
   more.hidden = all.length > 0 && all.length <= LISTED;
-  more.textContent = all.length ? `The first ${LISTED} of ${all.length.toLocaleString()}: type a part of the name to find others.` : "No device with a position fits.";
+  more.textContent = all.length ? `The newest ${LISTED} of ${all.length.toLocaleString()}: type a part of the name to find others.` : "No device with a position fits.";
   root.querySelector("[data-map-count]").textContent = places.size.toLocaleString();
   const others = root.querySelector("[data-map-unusable]");
   others.hidden = unusable.size === 0;
   others.querySelector("summary").textContent = `${unusable.size.toLocaleString()} that cannot be drawn`;
   others.querySelector("ul").replaceChildren(
-    ...[...unusable.values()].slice(0, LISTED).map((one) => {
+    ...[...unusable.values()].sort((a, b) => b.time - a.time).slice(0, LISTED).map((one) => {
       const row = element("li");
       const what = element("div", "what");
       what.append(link(one.endpoint, addressOf(config.device_url, one.endpoint)), one.instance ? ` (${one.instance}): ${one.why}` : `: ${one.why}`);
