@@ -87,7 +87,7 @@ from backend.sync.work import (
 
 log = logging.getLogger(__name__)
 
-BATCH_VALUES = 20_000
+BATCH_VALUES = 30_000
 BATCH_SECONDS = 0.1
 # what a person or a waking device waits for is stored sooner
 PROMPT_SECONDS = 0.005
