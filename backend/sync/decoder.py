@@ -281,7 +281,7 @@ class Decoder(FrameDecoder):
             return _PARSERS.get(name, _unknown)(event_id, name, data, orjson.loads(data))
         except orjson.JSONDecodeError as error:
             return Poisoned(event_id, name, data, len(data), f"not JSON: {error}")
-        except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             text = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else str(error)
             return Poisoned(event_id, name, data, len(data), f"{name}: {text[:500]}")
 
@@ -319,6 +319,14 @@ def _endpoint(body: dict[str, Any]) -> str:
 
 def readings_of(path: str, node: Any, time: int | None, readings: list[Reading], problems: list[str]) -> None:
     """Adds every value under a node; what cannot be read is told in `problems` and the rest kept."""
+    try:
+        # most nodes are one resource: a short way for them
+        if node["kind"] == "singleResource" and resource_ids(path)[3] is None:
+            number, text = PAIRS[node["type"]](node["value"])
+            readings.append((path, node["type"], number, text, time))
+            return
+    except (KeyError, TypeError, ValueError, OverflowError):
+        pass
     try:
         for leaf, type_, raw in leaves(path, node):
             try:
@@ -442,7 +450,7 @@ def responded(body: dict[str, Any]) -> Item:
     data = orjson.dumps(body)
     try:
         return _request_response("", "REQUEST_RESPONSE", data, body)
-    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         return Poisoned("", "REQUEST_RESPONSE", data, len(data), f"REQUEST_RESPONSE: {str(error)[:500]}")
 
 

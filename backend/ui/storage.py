@@ -17,5 +17,11 @@ class StaticFilesStorage(CompressedManifestStaticFilesStorage):
 
     patterns = (
         *CompressedManifestStaticFilesStorage.patterns,
-        ("ui/*.js", ((r"""(?P<matched>from\s*"(?P<url>\./[^"]+)";)""", 'from "%(url)s";'),)),
+        (
+            "ui/*.js",
+            (
+                (r"""(?P<matched>from\s*"(?P<url>\./[^"]+)";)""", 'from "%(url)s";'),
+                (r"""(?P<matched>import\(\s*"(?P<url>\./[^"]+)"\))""", 'import("%(url)s")'),
+            ),
+        ),
     )

@@ -111,11 +111,18 @@ def _server_causes(start: int, end: int) -> list[_Cause]:
 def _lives(endpoints: Sequence[str], start: int, end: int) -> dict[str, list[tuple[int, str]]]:
     """When each device registered, and when its registrations ended, in order; with its state at the start."""
     events = DeviceEvent.objects.filter(kind__in=[*_BEGINS, *_ENDS]).order_by("-at", "-id")
+    within = events.filter(at__gte=time_of(start), at__lt=time_of(end))
     inside: dict[str, list[tuple[int, datetime, str]]] = defaultdict(list)
-    rows = events.filter(device__endpoint__in=endpoints, at__gte=time_of(start), at__lt=time_of(end))
-    columns = rows.values_list("device__endpoint", "id", "at", "kind")
-    for endpoint, id_, at, kind in columns[: _EVENTS * len(endpoints)]:
+    together = within.filter(device__endpoint__in=endpoints).values_list("device__endpoint", "id", "at", "kind")[
+        :_EVENTS
+    ]
+    for endpoint, id_, at, kind in together:
         inside[endpoint].append((id_, at, kind))
+    if sum(map(len, inside.values())) == _EVENTS:
+        # one device may have so many that others' are missing
+        for endpoint in endpoints:
+            columns = within.filter(device__endpoint=endpoint).values_list("id", "at", "kind")
+            inside[endpoint] = list(columns[:_EVENTS])
     found = {}
     for endpoint in endpoints:
         before = events.filter(device__endpoint=endpoint, at__lt=time_of(start)).values_list("id", "kind")

@@ -140,11 +140,15 @@ def test_events_of_another_shape_are_poisoned(name: str, body: Any) -> None:
     assert json.loads(item.data) == body
 
 
-@pytest.mark.parametrize("depth", [100, 2_000, 100_000])
-def test_what_is_nested_too_deeply_is_poisoned_or_read(depth: int) -> None:
-    deep = b'{"ep":"a","samples":[],"val":' + b"[" * depth + b"]" * depth + b"}"
-    (item,) = decode(b"id: j-1\nevent: SEND\ndata: " + deep + b"\n\n")
-    assert isinstance(item, Values if depth == 100 else Poisoned)
+@pytest.mark.parametrize("depth", [100, 500, 980, 1_000, 1_010, 1_020, 2_000, 100_000])
+@pytest.mark.parametrize("place", ["val", "ep", "time", "samples"])
+def test_nesting_stops_nothing(depth: int, place: str) -> None:
+    body = {"ep": b'"a"', "samples": b"[]", "val": b"{}", "time": b"1"} | {place: b"[" * depth + b"]" * depth}
+    data = b"{" + b",".join(b'"%s":%s' % (name.encode(), value) for name, value in body.items()) + b"}"
+    for name in (b"SEND", b"SLEEPING", b"REQUEST_RESPONSE"):
+        (item,) = decode(b"id: j-1\nevent: " + name + b"\ndata: " + data + b"\n\n")
+        assert isinstance(item, Values | Presence | Responded | Poisoned)
+        assert item.data == data
 
 
 def test_an_unknown_event_is_told_as_such() -> None:

@@ -6,8 +6,9 @@ import { exactly, relative } from "./time.js";
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 // of the window, between its edge and the values that somebody came for
 const MARGIN = 0.05;
+const AGAIN_MS = 10000;
 
-/** Counts values that lie ahead, once; what cannot be read is not said. */
+/** Counts values that lie ahead; what cannot be read is not said. */
 async function count(one, { first, last }) {
   const [answer] = (await fetchSeries({ ids: [one.id], start: first, end: last + 1, points: 2 })).values();
   return (answer.stats?.count ?? 0) + answer.others;
@@ -20,15 +21,20 @@ function elsewhere(one, [start, end], again) {
   const { first, last } = drawn;
   const length = end - start;
   if (first > end) {
-    const key = `${first} ${last}`;
-    if (one.ahead?.key !== key) {
-      one.ahead = { key, many: null };
-      count(one, drawn).then((many) => {
-        one.ahead = { key, many };
-        again();
-      }).catch(() => {});
+    one.ahead ??= { last: null, many: null, asking: false, asked: -Infinity };
+    const { ahead } = one;
+    // with every new value `last` is another: one question at a time, and not with each of them
+    if (!ahead.asking && ahead.last !== last && performance.now() - ahead.asked > AGAIN_MS) {
+      Object.assign(ahead, { last, asking: true, asked: performance.now() });
+      count(one, drawn)
+        .then((number) => { ahead.many = number; })
+        .catch(() => {})
+        .finally(() => {
+          ahead.asking = false;
+          again();
+        });
     }
-    const { many } = one.ahead;
+    const { many } = ahead;
     const what = many === null ? "values" : many === 1 ? "1 value" : `${many.toLocaleString()} values`;
     const when = new Date(first).toDateString() === new Date(end).toDateString() ? exactly(first) : DAY.format(first);
     return { text: `no values here; ${what} ${many === 1 ? "at" : "from"} ${when}${many === 1 ? "" : " on"}`, go: [first - length * MARGIN, first + length * (1 - MARGIN)], title: exactly(first) };
