@@ -21,7 +21,7 @@ def _key(columns: str) -> Any:
 
 
 class Migration(migrations.Migration):
-    """Rebuilds the index of a table that may be large: about a minute for 50 million samples."""
+    """Rebuilds the index of a table that may be large; nothing is stored meanwhile."""
 
     dependencies = [("telemetry", "0004_remove_rollup_kept_since_index")]
 
